@@ -1,0 +1,188 @@
+"""The notebooks as files: what a reader finds when they open one. What the cells do is nbval's matter."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from utils import config
+
+NOTEBOOKS = sorted((config.root / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+HEADINGS = [
+    "1. Set up",
+    "2. Load the data",
+    "3. Define the network",
+    "4. Summary",
+    "5. Loss and optimizer",
+    "6. Train",
+    "7. Curves",
+    "8. Accuracy, class by class",
+    "9. Save and load",
+    "10. Predict from a file or a URL",
+    "11. What to remember",
+]
+FREE_FORM = ("00_", "20_")  # these have no network of their own, and headings of their own
+SAMPLES = ("Emoji-10", "Font digits")
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+def path(request) -> Path:
+    return request.param
+
+
+@pytest.fixture
+def book(path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def source(cell: dict) -> str:
+    return "".join(cell["source"])
+
+
+def code_cells(book: dict) -> list[dict]:
+    return [cell for cell in book["cells"] if cell["cell_type"] == "code"]
+
+
+def prose(book: dict) -> str:
+    return "\n\n".join(source(cell) for cell in book["cells"] if cell["cell_type"] == "markdown")
+
+
+def printed(book: dict) -> str:
+    """All text that the cells gave out."""
+    texts = []
+    for cell in code_cells(book):
+        for output in cell["outputs"]:
+            texts += [output.get("text", ""), output.get("data", {}).get("text/plain", "")]
+    return "\n".join("".join(text) for text in texts)
+
+
+def architecture(path: Path) -> bool:
+    return not path.name.startswith(FREE_FORM)
+
+
+def test_there_are_notebooks():
+    assert [p.stem for p in NOTEBOOKS][0] == "00_start_here"
+
+
+def test_headings(path, book):
+    titles = re.findall(r"^# (.+)$", prose(book), re.M)
+    assert len(titles) == 1, "one H1"
+    if architecture(path):
+        assert [h.strip() for h in re.findall(r"^## (.+)$", prose(book), re.M)] == HEADINGS
+
+
+def test_names_the_paper_and_ends_with_exercises(path, book):
+    first = source(book["cells"][0])
+    assert first.startswith("# ")
+    if architecture(path):
+        assert re.search(r"arXiv:\d{4}\.\d{5}", first), "the paper, above section 1"
+    solutions = prose(book).count("<details>")
+    assert 3 <= solutions <= 5
+    assert prose(book).count("</details>") == solutions
+    assert "### References" in prose(book) or not architecture(path)
+
+
+def test_cells_have_unique_speaking_ids(book):
+    ids = [cell["id"] for cell in book["cells"]]
+    assert len(set(ids)) == len(ids)
+    assert all(re.fullmatch(r"[a-z][a-z0-9-]{2,40}", name) for name in ids), ids
+
+
+def test_first_code_cell_is_the_same_everywhere(book):
+    first = json.loads(NOTEBOOKS[0].read_text(encoding="utf-8"))
+    assert source(code_cells(book)[0]) == source(code_cells(first)[0])
+
+
+def test_every_cell_was_run_in_order(book):
+    counts = [cell["execution_count"] for cell in code_cells(book)]
+    assert counts == list(range(1, len(counts) + 1)), "run all cells once, from a fresh kernel"
+    for cell in code_cells(book):
+        assert all(output["output_type"] != "error" for output in cell["outputs"])
+
+
+def test_outputs_are_clean(book):
+    raw = json.dumps([cell["outputs"] for cell in code_cells(book)])
+    assert "application/vnd.jupyter.widget" not in raw
+    assert "widgets" not in book["metadata"]
+    assert not re.search(r"/(root|work|tmp|home|Users)/|[A-Z]:\\\\", raw), "a path of somebody's machine"
+    assert not re.search(r"Warning\b|warn\(", printed(book))
+    assert '"stderr"' not in raw
+    assert "<Figure" not in printed(book), "a figure that is shown and also returned"
+
+
+def test_metadata_is_not_volatile(book):
+    assert book["metadata"]["kernelspec"]["name"] == "python3"
+    assert "version" not in book["metadata"].get("language_info", {})
+    for cell in book["cells"]:
+        assert set(cell["metadata"]) <= {"tags"}, cell["id"]
+
+
+def test_outputs_are_of_the_real_data(path, book):
+    if architecture(path):
+        assert not any(name in printed(book) for name in SAMPLES)
+        assert re.search(r"^(Full|Short) run: ", printed(book), re.M)
+
+
+def test_size(path, book):
+    assert path.stat().st_size <= 1_000_000
+    for cell in book["cells"]:
+        lines = source(cell).splitlines()
+        if cell["cell_type"] == "code":
+            assert len(lines) <= 42, cell["id"]
+            assert max(map(len, lines)) <= 120, cell["id"]
+
+
+def test_checked_cells_are_marked_so_that_nbval_sees_it(path, book):
+    """nbval takes the marker only as a whole comment line; a mark that is not one would check nothing."""
+    marked = 0
+    for cell in code_cells(book):
+        if "NBVAL" in source(cell):
+            assert re.search(r"^# NBVAL_[A-Z_]+$", source(cell), re.M), cell["id"]
+            marked += "# NBVAL_CHECK_OUTPUT" in source(cell)
+    if architecture(path):
+        assert marked >= 3
+
+
+def test_pictures_in_prose_exist(path, book):
+    for alternative, target in re.findall(r"!\[(.*?)\]\((.*?)\)", prose(book)):
+        assert len(alternative) >= 20, "say what the picture shows"
+        assert (path.parent / target).is_file(), target
+
+
+def test_links_to_notebooks_and_modules_exist(path, book):
+    for name in re.findall(r"`(\d\d_\w+\.ipynb)`", prose(book)):
+        assert (path.parent / name).is_file(), name
+    for name in re.findall(r"`(utils/\w+\.py)`", prose(book)):
+        assert (config.root / name).is_file(), name
+
+
+def test_network_cells_hold_the_network_alone(path, book):
+    if not architecture(path):
+        return
+    tagged = [source(cell) for cell in code_cells(book) if "network" in cell["metadata"].get("tags", [])]
+    assert tagged or "networks(" in "".join(map(source, code_cells(book))), "define a network, or fetch one"
+    for text in tagged:
+        assert "print(" not in text
+        assert "plot." not in text
+        assert "# NBVAL" not in text
+
+
+def test_drawings_stand_on_their_own():
+    """Each SVG has a title and a background of its own, so that it can be read in a dark theme, and no script."""
+    for drawing in (config.root / "notebooks" / "figures").glob("*.svg"):
+        text = drawing.read_text(encoding="utf-8")
+        assert "<title>" in text, drawing.name
+        assert re.search(r"<rect[^>]*fill=\"#?(fff|ffffff|white)\"", text), drawing.name
+        assert "<script" not in text
+        assert not re.search(r"href=\"http", text)
+
+
+@pytest.mark.parametrize("command", [["check"], ["format", "--check"]], ids=" ".join)
+def test_ruff_is_clean(command):
+    result = subprocess.run(
+        [sys.executable, "-m", "ruff", *command, "--no-cache", str(config.root)], capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stdout + result.stderr

@@ -1,0 +1,138 @@
+"""Device, run size and folders: what the environment says, read once when this module is imported.
+
+Five variables, all optional, set before Jupyter starts:
+
+    COURSE_RUN       full, short or quick: how much data and how many epochs
+    COURSE_DEVICE    cuda, cuda:1, mps or cpu
+    COURSE_DATA      auto, official (fail rather than fall back) or sample
+    COURSE_DATA_DIR  the folder of the data sets, instead of data/
+    COURSE_RUNS_DIR  the folder for checkpoints and TensorBoard logs, instead of data/runs/
+"""
+
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torchvision
+
+
+class ConfigError(ValueError):
+    """A COURSE_* variable has a value that the course does not know."""
+
+
+@dataclass(frozen=True)
+class RunSize:
+    """How much a run does; None stands for all images."""
+
+    name: str
+    train_images: int | None
+    test_images: int | None
+
+
+RUN_SIZES = {
+    "full": RunSize("full", None, None),
+    "short": RunSize("short", 5_000, 2_000),
+    "quick": RunSize("quick", 256, 128),
+}
+DATA_SOURCES = ("auto", "official", "sample")
+VARIABLES = ("COURSE_RUN", "COURSE_DEVICE", "COURSE_DATA", "COURSE_DATA_DIR", "COURSE_RUNS_DIR")
+
+
+def _choice(variable: str, choices: tuple[str, ...], default: str) -> str:
+    value = os.environ.get(variable, "").strip().lower() or default
+    if value not in choices:
+        raise ConfigError(f"{variable}={value} is not known: set it to {' or '.join(choices)}, or unset it.")
+    return value
+
+
+def _folder(variable: str, default: Path) -> Path:
+    value = os.environ.get(variable, "").strip()
+    return Path(value).expanduser().absolute() if value else default
+
+
+def _device() -> torch.device:
+    value = os.environ.get("COURSE_DEVICE", "").strip().lower()
+    if not value:
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(value)
+        torch.empty(1, device=device).sum().item()  # fails here, and not in the middle of a lesson
+    except Exception as error:
+        raise ConfigError(
+            f"COURSE_DEVICE={value} cannot be used on this machine: set it to cpu, cuda or mps, or unset it."
+        ) from error
+    return device
+
+
+def _check_names() -> None:
+    for name in os.environ:
+        if name.startswith("COURSE_") and name not in VARIABLES:
+            raise ConfigError(f"{name} is not a setting of the course: there are {', '.join(VARIABLES)}.")
+
+
+_check_names()
+root = Path(__file__).resolve().parent.parent
+device = _device()
+run = RUN_SIZES[_choice("COURSE_RUN", tuple(RUN_SIZES), "short" if device.type == "cpu" else "full")]
+data_source = _choice("COURSE_DATA", DATA_SOURCES, "auto")
+data_dir = _folder("COURSE_DATA_DIR", root / "data")
+runs_dir = _folder("COURSE_RUNS_DIR", root / "data" / "runs")
+samples_dir = root / "data" / "samples"
+pictures = root / "data" / "images"
+
+
+def epochs(full: int, short: int) -> int:
+    """The number of epochs for this run size: `full`, `short`, or 1 in the quick run."""
+    return {"full": full, "short": short, "quick": 1}[run.name]
+
+
+def run_folder(notebook: str) -> Path:
+    """The folder, made if need be, for what this run of a notebook writes: checkpoints, TensorBoard logs.
+
+    Each run size has its own, so that a quick run never overwrites the weights of a full one.
+    """
+    folder = runs_dir / run.name / notebook
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"Nothing can be written in {relative(runs_dir)} ({error.strerror}): "
+            "set COURSE_RUNS_DIR to a folder that you may write to."
+        ) from error
+    return folder
+
+
+def relative(path: Path) -> str:
+    """A path as readers see it: from the course's folder when it lies inside."""
+    path = Path(path)
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+
+
+def device_name() -> str:
+    """The device in words, for example "NVIDIA H200" or "CPU with 2 threads"."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return "Apple GPU" if device.type == "mps" else f"CPU with {torch.get_num_threads()} threads"
+
+
+def show(dataset: str, epochs: int, full: str) -> None:
+    """Print what this run is: the lines at the top of every notebook.
+
+    `dataset` is the data set's name, `epochs` the number for this run, `full` says what a full run takes.
+    """
+    size = "all images"
+    if run.train_images:
+        size = f"{run.train_images:,} training and {run.test_images:,} test images"
+    source = {
+        "auto": f"{dataset}, or the built-in sample where it cannot be had",
+        "official": dataset,
+        "sample": "the built-in sample",
+    }[data_source]
+    versions = f"Python {platform.python_version()}, torch {torch.__version__}, torchvision {torchvision.__version__}"
+    plural = "epoch" if epochs == 1 else "epochs"
+    print(f"{run.name.capitalize()} run: {size}, {epochs} {plural}, on {device_name()}. Data: {source}. {versions}.")
+    print(f"Full run: {full}. To change the size, set COURSE_RUN to quick, short or full and start Jupyter again.")
