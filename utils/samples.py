@@ -100,14 +100,14 @@ def _draw_digit(font: str, digit: str, bold: int) -> Image.Image:
 
 
 def _place_digit(glyph: Image.Image, rng: np.random.Generator) -> np.ndarray:
-    """The digit turned by up to 25 degrees, slanted, stretched, and up to 3 pixels off the middle.
+    """The digit turned by up to 25 degrees, slanted, stretched, and up to 2 pixels off the middle.
 
-    Returns uint8 [28, 28], the digit 16 to 22 pixels high. Drawn at 56 x 56 and halved: smooth edges.
+    Returns uint8 [28, 28], the digit 15 to 20 pixels high. Drawn at 56 x 56 and halved: smooth edges.
     """
     angle, slant = math.radians(rng.uniform(-25, 25)), rng.uniform(-0.4, 0.4)
-    height = rng.uniform(0.37, 0.50)  # pixels of the image for one of the glyph; a digit is about 44 of these
-    width = height * rng.uniform(0.65, 1.3)
-    shift_x, shift_y = rng.uniform(-3, 3, 2)
+    height = rng.uniform(0.35, 0.46)  # pixels of the image for one of the glyph; a digit is about 44 of these
+    width = height * rng.uniform(0.65, 1.2)
+    shift_x, shift_y = rng.uniform(-2, 2, 2)
     # Pillow asks where in the glyph each pixel of the image comes from: undo the shift, turn, slant, stretch.
     cos, sin = math.cos(angle), math.sin(angle)
     a, b = (cos + slant * sin) / (2 * width), (sin - slant * cos) / (2 * width)
