@@ -50,31 +50,36 @@ def _no_proxy_and_no_pause(monkeypatch):
 class Server:
     """Serves `body` under any path; each request is answered by the next of `behaviours`, the last one again."""
 
-    def __init__(self, *behaviours, body=BODY):
-        self.body, self.behaviours = body, list(behaviours) or [whole]
+    def __init__(self, *behaviours, body=BODY, greeting=b""):
+        self.body, self.behaviours, self.greeting = body, list(behaviours) or [whole], greeting
         self.ranges: list[str | None] = []  # the Range header of each request
         self.heads: list[bytes] = []
         self.sent = 0  # bytes of answers
         self.stopping = threading.Event()
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}/file.bin"
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.thread = threading.Thread(target=self._accept, daemon=True)
+        self.thread.start()
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
         self.stopping.set()
+        socket.create_connection(self.socket.getsockname()).close()  # wakes accept()
+        self.thread.join()
         self.socket.close()
 
     def _accept(self):
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self.socket.accept()
-                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+        while True:
+            connection, _ = self.socket.accept()
+            if self.stopping.is_set():
+                return connection.close()
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection):
         with connection, contextlib.suppress(OSError):
+            connection.sendall(self.greeting)  # what no HTTP server would do
             head = b""
             while b"\r\n\r\n" not in head:
                 data = connection.recv(65536)
@@ -165,7 +170,7 @@ def servers(*behaviours):
 
 
 def get(path, *mirrors, **options):
-    options = {"size": len(BODY), "stall_timeout": 0.3} | options
+    options = {"size": len(BODY), "stall_timeout": 10} | options
     urls = [mirror if isinstance(mirror, str) else mirror.url for mirror in mirrors]
     return download(urls, path, options.pop("md5", MD5), **options)
 
@@ -281,7 +286,7 @@ def test_dropped_at_any_byte(tmp_path, ranges, reset):
 def test_dropped_many_times_goes_on_as_long_as_bytes_come(path, monkeypatch):
     monkeypatch.setattr(module, "MIN_SPEED", 1000)
     with Server(*[dropped(HEAD + 9000)] * 11, whole) as server:
-        arrives(path, server)
+        arrives(path, server, stall_timeout=5)
     assert len(server.ranges) == 12
 
 
@@ -369,7 +374,7 @@ def test_a_range_that_ends_early_is_asked_for_again(path):
         server.send(connection, data.encode() + BODY[first : last + 1])
 
     with Server(at_most_30000) as server:
-        arrives(path, server)
+        arrives(path, server, stall_timeout=5)
     assert server.ranges == [None, "bytes=30000-", "bytes=60000-", "bytes=90000-"]
 
 
@@ -430,9 +435,9 @@ def test_every_mirror_is_named_with_its_reason(path):
 
 
 def test_bytes_of_a_wrong_file_do_not_spoil_a_good_mirror(path):
-    bad = lambda server, connection, first: server.send(
-        connection, answer(bytes(len(BODY)), first)[: HEAD + 5000]
-    )
+    def bad(server, connection, first):
+        server.send(connection, answer(bytes(len(BODY)), first)[: HEAD + 5000])
+
     with servers(bad, whole) as mirrors:
         arrives(path, *mirrors)
     assert mirrors[1].ranges == ["bytes=5000-", None]
@@ -444,44 +449,40 @@ def test_bytes_of_a_wrong_file_do_not_spoil_a_good_mirror(path):
 def test_nothing_for_minutes(path):
     start = time.monotonic()
     with servers(silent, drip(9, burst=HEAD + 100), whole) as mirrors:
-        arrives(path, *mirrors)
-        with Server(silent) as server:
-            assert "gave no answer (no answer in time)" in fails(path.with_name("2"), server)
-        with Server(drip(9, burst=HEAD + 100)) as server:
-            text = fails(path.with_name("3"), server)
-        assert re.search(r"broke off after \d+ of 100,000 bytes \(no answer in time\)", text)
-    assert time.monotonic() - start < 4
+        arrives(path, *mirrors, stall_timeout=0.5)
+        text = fails(path.with_name("2"), *mirrors[:2], stall_timeout=0.4)
+    assert "gave no answer (no answer in time)" in text
+    assert re.search(r"broke off after \d+ of 100,000 bytes \(no answer in time\)", text)
+    assert time.monotonic() - start < 10
 
 
 def test_a_trickle_of_bytes_is_no_download(path):
     start = time.monotonic()
-    with servers(drip(0.02), drip(0.02, burst=HEAD), whole) as mirrors:  # the head trickles; the body does
-        arrives(path, *mirrors)
-        with Server(drip(0.02, burst=HEAD + 200)) as server:
-            assert "sent only 0." in fails(path.with_name("2"), server)
-        with Server(drip(0.02)) as server:
-            assert "gave no answer" in fails(path.with_name("3"), server)
-    assert time.monotonic() - start < 5
+    body, head = drip(0.02, burst=HEAD + 200), drip(0.02)  # of one of the two
+    with servers(body, head, whole) as mirrors:
+        arrives(path, *mirrors, stall_timeout=0.5)
+        text = fails(path.with_name("2"), *mirrors[:2], stall_timeout=0.4)
+    assert re.search(r"sent only \d\.\d kB per second", text)
+    assert "gave no answer" in text
+    assert time.monotonic() - start < 10
 
 
 def test_a_slow_mirror_is_left_while_there_is_a_faster_one(path):
     with servers(drip(0.05, 1000, burst=HEAD), whole) as (slow, fast):
-        arrives(path, slow, fast)
+        arrives(path, slow, fast, stall_timeout=0.5)
     assert len(slow.ranges) == 1
-    assert int(fast.ranges[0][6:-1]) > 1000  # and what it sent is not lost
+    assert int(fast.ranges[0][6:-1]) >= 1000  # and what it sent is not lost
 
 
 def test_a_slow_network_still_delivers_and_from_its_fastest_mirror(path):
-    start = time.monotonic()
-    with servers(drip(0.05, 1000, burst=HEAD), drip(0.05, 4000, burst=HEAD)) as (slow, less_slow):
-        arrives(path, slow, less_slow)  # 20 and 80 kB per second
+    with servers(drip(0.05, 500, burst=HEAD), drip(0.05, 3000, burst=HEAD)) as (slow, less_slow):
+        arrives(path, slow, less_slow, stall_timeout=0.7, tries=1)  # 10 and 60 kB per second
     assert (len(slow.ranges), len(less_slow.ranges)) == (1, 2)
-    assert time.monotonic() - start > 0.9
 
 
 def test_one_mirror_alone_may_be_slow(path):
     with Server(drip(0.05, 4000, burst=HEAD)) as server:
-        arrives(path, server)
+        arrives(path, server, stall_timeout=0.9)
     assert len(server.ranges) == 1
 
 
@@ -493,15 +494,13 @@ def test_without_a_network_one_knows_soon(path, monkeypatch):
     names = [f"http://mirror{number}.invalid/file.bin" for number in range(7)]
     never = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: never.wait(30))  # a DNS that is silent
-    text = fails(path, *names, connect_timeout=0.5)
+    with pytest.raises(DownloadError) as caught:
+        download(names, path, MD5)  # with the time limits that a reader has
+    text = sentence(caught.value, path)
     assert "mirror0.invalid, mirror1.invalid" in text
     assert "mirror6.invalid cannot be reached (no answer in time)" in text
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 15
     never.set()
-
-
-def test_the_time_limit_of_connecting_is_20_seconds_for_all_mirrors():
-    assert download.__kwdefaults__["connect_timeout"] <= 20 - 5  # 5 for starting up
 
 
 def test_refused_and_unknown_hosts(path, monkeypatch):
@@ -525,11 +524,11 @@ def test_a_host_that_swallows_connections(path):
             client.connect_ex(full.getsockname())
         url = f"http://127.0.0.1:{full.getsockname()[1]}/file.bin"
         assert "cannot be reached (no answer in time)" in fails(
-            path, url, url + "2", url + "3", connect_timeout=0.5
+            path, url, url + "2", url + "3", connect_timeout=0.6
         )
         server = stack.enter_context(Server())
-        arrives(path, url, server, connect_timeout=0.5)
-    assert time.monotonic() - start < 3
+        arrives(path, url, server, connect_timeout=0.6)
+    assert time.monotonic() - start < 10
 
 
 def test_a_mirror_that_cannot_be_reached_is_skipped(path):
@@ -587,9 +586,12 @@ def test_a_certificate_file_that_is_missing(path, monkeypatch):
         assert "gave no answer" in fails(path, server.url.replace("http", "https"))
 
 
-def test_https_to_a_server_that_speaks_plain_http(path):
+def test_a_server_that_cannot_speak_https(path):
     with Server(silent) as server:
-        assert "gave no answer" in fails(path, server.url.replace("http", "https"))
+        text = fails(path, server.url.replace("http", "https"), stall_timeout=0.3)
+    assert "gave no answer (no answer in time)" in text
+    with Server(greeting=b"HTTP/1.1 400 Bad Request\r\n\r\n") as server:
+        assert "gave no answer (no secure connection" in fails(path, server.url.replace("http", "https"))
 
 
 # --- disks
@@ -615,14 +617,14 @@ except module.DownloadError as error:
 """
 
 
-def start_process(path, *mirrors, before="", body=BODY, **options):
+def start_process(path, *mirrors, before="", bar=True, **options):
     """download() in a process of its own."""
-    code = before + RUN
     urls = " ".join(mirror.url for mirror in mirrors)
-    arguments = [urls, str(path), md5_of(body), str(len(body)), repr(options)]
+    arguments = [urls, str(path), MD5, str(len(BODY)), repr(options)]
     return subprocess.Popen(
-        [sys.executable, "-c", code, *arguments],
+        [sys.executable, "-c", before + RUN, *arguments],
         cwd=ROOT,
+        env=os.environ | {"TQDM_DISABLE": "" if bar else "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -736,19 +738,17 @@ def test_an_interrupt_keeps_what_came_and_frees_the_lock(path, monkeypatch):
 # --- the bar, and memory
 
 
-def test_a_progress_bar_on_standard_output(path, capsys):
+def test_a_progress_bar_on_standard_output(path):
     with servers(dropped(HEAD + 50_000), whole) as mirrors:
-        arrives(path, *mirrors)
-    out, error = capsys.readouterr()
-    assert "file.bin: 100%" in out
-    assert "100k/100k" in out
+        out, error = start_process(path, *mirrors).communicate(timeout=20)
+    assert "file.bin:   0%" in out
+    assert re.search(r"file\.bin: 100%.* 100k/100k .*" + mirrors[1].url[7:-9], out)
     assert error == ""
 
 
 def test_the_bar_can_be_switched_off(path):
     with Server() as server:
-        process = start_process(path, server, before="import os\nos.environ['TQDM_DISABLE'] = '1'\n")
-        assert process.communicate(timeout=20) == ("", "")
+        assert start_process(path, server, bar=False).communicate(timeout=20) == ("", "")
     assert path.read_bytes() == BODY
 
 
@@ -757,9 +757,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
     for megabytes in (4, 64):
         body = bytes(megabytes * 2**20)
         path = tmp_path / f"{megabytes}.bin"
-        with Server(body=body) as server:
-            answer_once = answer(body)
-            server.behaviours[:] = [fixed(answer_once)]
+        with Server(fixed(answer(body))) as server:
             tracemalloc.start()
             get(path, server, md5=md5_of(body), size=len(body), stall_timeout=15)
             peaks.append(tracemalloc.get_traced_memory()[1])
@@ -841,8 +839,8 @@ def test_damaged_archives(tmp_path, unpack, damage):
 def test_a_tar_cannot_write_outside_its_folder(tmp_path):
     archive = tmp_path / "in" / "a.tar.gz"
     archive.parent.mkdir()
-    make_tar(archive, {"../../../escaped": b"!"})
-    with pytest.raises(DownloadError):
+    make_tar(archive, FILES | {"../../../escaped": b"!"})
+    with pytest.raises(DownloadError, match="is damaged"):
         extract_tar(archive, tmp_path / "in" / "folder")
     assert [file.name for file in tmp_path.rglob("escaped")] == []
 
@@ -896,7 +894,9 @@ def test_two_threads_unpack_once(tmp_path, monkeypatch, capsys):
     ready = threading.Barrier(2)
     identity = module._identity
 
-    def both_look_first(path, looks=threading.local()):
+    looks = threading.local()
+
+    def both_look_first(path):
         if not hasattr(looks, "done"):
             looks.done = True
             found = identity(path)

@@ -91,7 +91,10 @@ def test_round_channels(lesson):
 def test_the_smallest_picture(lesson):
     net = lesson.MobileNetV2().eval()
     assert net(torch.randn(1, 3, 8, 8)).shape == (1, 10)
-    assert lesson.MobileNetV2(strides=lesson.IMAGENET_STRIDES).eval()(torch.randn(1, 3, 32, 32)).shape == (1, 10)
+    assert lesson.MobileNetV2(strides=lesson.IMAGENET_STRIDES).eval()(torch.randn(1, 3, 32, 32)).shape == (
+        1,
+        10,
+    )
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 32, 32), (1, 3, 7, 32), (3, 32, 32), (1, 4, 32, 32)])

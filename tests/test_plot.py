@@ -9,6 +9,7 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
+from matplotlib.cbook import get_sample_data
 from matplotlib.colors import to_rgb
 from PIL import Image
 
@@ -54,7 +55,7 @@ EVERY_FIGURE = {
 }
 
 
-@pytest.fixture()
+@pytest.fixture
 def shown(monkeypatch):
     """The figures that plt.show() was called for, each drawn once."""
     figures = []
@@ -133,7 +134,7 @@ def test_a_readers_dark_style_stays_theirs_and_out_of_the_figure(shown):
 
 
 def test_the_figures_of_a_notebook_stay_below_a_megabyte(monkeypatch):
-    """Saved as Jupyter does; noise, which no format compresses, stands for the photos."""
+    """Saved as Jupyter does; noise, which no format compresses, stands for the small pictures."""
     sizes = []
 
     def show() -> None:
@@ -146,10 +147,12 @@ def test_the_figures_of_a_notebook_stay_below_a_megabyte(monkeypatch):
     monkeypatch.setattr(plt, "show", show)
     generator = np.random.default_rng(0)
     noise = generator.integers(0, 256, (24, 3, 32, 32), np.uint8)
-    photo = Image.fromarray(generator.integers(0, 256, (300, 400, 3), np.uint8)).resize((1200, 900))
+    with Image.open(
+        get_sample_data("grace_hopper.jpg", asfileobj=False)
+    ) as file:  # a portrait, comes with matplotlib
+        photo = file.convert("RGB").crop((0, 0, 512, 400))
     labels, probabilities = generator.integers(0, 10, 24), generator.dirichlet(np.ones(10), 24)
     classes = [f"class {k}" for k in range(10)]
-    plot.image_grid(noise)
     plot.curves(HISTORY)
     plot.class_accuracy(np.linspace(0, 1, 10), classes, 0.5)
     plot.confusion(generator.integers(1, 1000, (10, 10)), classes)
@@ -157,8 +160,8 @@ def test_the_figures_of_a_notebook_stay_below_a_megabyte(monkeypatch):
     plot.mistakes(noise, labels, probabilities, classes, range(12))
     plot.prediction(photo, noise[0], classes, probabilities[0])
     plot.prediction(photo, noise[1], classes, probabilities[1])
-    assert len(sizes) == 8
-    assert sum(sizes) < 1_000_000
+    assert len(sizes) == 7
+    assert sum(sizes) < 900_000  # the rest is for text and the notebook's own experiment
 
 
 # --- pictures -----------------------------------------------------------------------------------------------
@@ -179,7 +182,7 @@ def test_any_layout_of_pictures_is_drawn_alike(shown):
 
 
 def test_grey_pictures_of_any_layout_keep_their_shades(shown):
-    grey = IMAGES[:2, :, :, 0]
+    grey = 100 + IMAGES[:2, :, :, 0] // 4
     as_pil = [Image.fromarray(image) for image in grey]
     for images in (grey[:, None], grey[..., None], torch.from_numpy(grey)[:, None], as_pil, list(grey)):
         plot.image_grid(images)
@@ -255,7 +258,14 @@ def test_classes_grid_has_a_row_for_each_class_and_says_when_it_is_empty(shown):
     plot.classes_grid(IMAGES, labels, CLASSES, per_class=3)
     axes, drawn = shown[0].axes[0], pictures(shown[0])
     assert texts(axes) == ["cat", "dog", "no images", "$5 and $6"]
-    assert [np.argwhere((IMAGES == p[3]).all((1, 2, 3))).item() for p in drawn] == [1, 3, 4, 0, 2, 5]
+    assert [np.argwhere((pixels == IMAGES).all((1, 2, 3))).item() for *_, pixels in drawn] == [
+        1,
+        3,
+        4,
+        0,
+        2,
+        5,
+    ]
     rows = [top for _, top, *_ in drawn]
     assert rows[0] == rows[1] == rows[2] < rows[3] == rows[4] == rows[5]
     heights = [text.get_position()[1] for text in axes.texts]
@@ -287,6 +297,7 @@ def test_predictions_marks_right_and_wrong_by_colour_and_by_sign(shown):
     assert [to_rgb(text.get_color()) for text in axes.texts] == expected
     assert [to_rgb(frame.get_edgecolor()) for frame in axes.patches] == expected
     for frame, (left, top, size, _) in zip(axes.patches, pictures(shown[0]), strict=True):
+        assert not frame.get_clip_on()  # else the outermost edges would be thinner
         assert (frame.get_xy(), frame.get_width(), frame.get_height()) == ((left, top), size, size)
 
 
@@ -315,6 +326,16 @@ def test_mistakes_come_in_the_order_given_with_their_probability(shown):
     assert [(p[3] == IMAGES[i]).all() for p, i in zip(pictures(shown[0]), (8, 6, 7), strict=True)] == [
         True
     ] * 3
+
+
+def test_long_class_names_are_cut_before_they_run_into_each_other(shown):
+    names = ("Staffordshire bull terrier", "Cardigan Welsh corgi", "Rhodesian ridgeback")
+    plot.predictions(IMAGES[1:], LABELS[1:], PROBABILITIES[1:], names)  # a full row of 8
+    plot.image_grid(np.tile(IMAGES[:5], (2, 1, 1, 1)), [names[0]] * 10)
+    assert texts(shown[0].axes[0])[5] == "✗ Cardigan Wels…\ntrue: Staffords…"
+    for figure in shown:
+        boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+        assert all(left.x1 < right.x0 for left, right in zip(boxes, boxes[1:], strict=False))
 
 
 def test_no_mistakes_is_said_and_not_an_error(shown):
@@ -353,7 +374,7 @@ def test_prediction_of_many_classes_keeps_the_top(shown):
 def test_class_counts_counts_each_split(shown):
     plot.class_counts({"train": LABELS, "test": torch.tensor([0, 0, 1])}, CLASSES)
     axes = shown[0].axes[0]
-    train, test = axes.containers[::1]
+    train, test = axes.containers
     assert [bar.get_width() for bar in train] == [3, 3, 3]
     assert [bar.get_width() for bar in test] == [2, 1, 0]
     assert texts(axes) == ["3", "3", "3", "2", "1", "0"]
@@ -389,7 +410,7 @@ def test_curves_draws_the_lists_it_was_given(shown):
         assert [text.get_text() for text in axes.get_legend().get_texts()] == ["train", "test"]
 
 
-@pytest.mark.parametrize("epochs", [1, 2, 3, 5, 30, 200])
+@pytest.mark.parametrize("epochs", [1, 2, 5, 30])
 def test_epochs_are_whole_numbers_and_every_point_is_inside(epochs, shown):
     plot.curves(SimpleNamespace(**{name: [0.5] * epochs for name in vars(HISTORY)}))
     for axes in shown[0].axes:
@@ -415,12 +436,12 @@ def test_curves_takes_gaps(shown):
 
 
 def test_compare_curves_names_each_run_with_its_last_accuracy(shown):
-    longer = SimpleNamespace(test_accuracy=[0.2, 0.4, 0.6, 0.7, 0.801])
+    longer = SimpleNamespace(test_accuracy=[0.2, 0.4, 0.6, 0.9, 0.801])
     plot.compare_curves({"MobileNet v2": HISTORY, "alpha = 0.5": longer})
     axes = shown[0].axes[0]
     assert [line.get_ydata().tolist() for line in axes.lines] == [
         [12.5, 37.5, 50],
-        [20, 40, 60, 70, pytest.approx(80.1)],
+        [20, 40, 60, 90, pytest.approx(80.1)],
     ]
     legend = [text.get_text() for text in shown[0].legends[0].get_texts()]
     assert legend == ["MobileNet v2: 50.0 %", "alpha = 0.5: 80.1 %"]
@@ -469,15 +490,15 @@ def test_confusion_shades_by_row_and_writes_percent_or_counts(shown):
 
 
 def test_numbers_in_the_confusion_matrix_are_legible_on_every_shade(shown):
-    shares = np.linspace(0, 100, 201)
-    for part in np.array_split(shares, 20):
-        matrix = np.zeros((len(part), len(part)))
+    for part in (np.linspace(1, 50, 20), np.linspace(40, 50, 20)):  # the second: where the text turns white
+        matrix = np.zeros((20, 20))
         matrix[:, 0], matrix[:, 1] = part, 100 - part
-        plot.confusion(matrix, [str(i) for i in range(len(part))])
+        plot.confusion(matrix, [str(i) for i in range(20)])
     for figure in shown:
         axes = figure.axes[0]
-        k = len(axes.get_yticks())
-        colours = axes.collections[0].get_facecolors().reshape(k, k, 4)
+        colours = axes.collections[0].get_facecolors().reshape(20, 20, 4)
+        assert len(axes.texts) == 40
+        assert {text.get_color() for text in axes.texts} == {"white", plot.INK}
         for text in axes.texts:
             column, row = text.get_position()
             assert contrast(text.get_color(), colours[int(row), int(column)]) > 3.5

@@ -49,7 +49,10 @@ def _choice(variable: str, choices: tuple[str, ...], default: str) -> str:
 
 def _folder(variable: str, default: Path) -> Path:
     value = os.environ.get(variable, "").strip()
-    return Path(value).expanduser().absolute() if value else default
+    try:
+        return Path(value).expanduser().absolute() if value else default
+    except RuntimeError as error:  # ~name, and there is no such user
+        raise ConfigError(f"{variable}={value} is no folder: give its full path.") from error
 
 
 def _device() -> torch.device:
@@ -71,7 +74,9 @@ def _device() -> torch.device:
 def _check_names() -> None:
     for name in os.environ:
         if name.startswith("COURSE_") and name not in VARIABLES:
-            raise ConfigError(f"{name} is not a setting of the course: there are {', '.join(VARIABLES)}.")
+            raise ConfigError(
+                f"{name} is not a setting of the course, which are {', '.join(VARIABLES)}: correct or unset it."
+            )
 
 
 _check_names()
@@ -134,5 +139,6 @@ def show(dataset: str, epochs: int, full: str) -> None:
     }[data_source]
     versions = f"Python {platform.python_version()}, torch {torch.__version__}, torchvision {torchvision.__version__}"
     plural = "epoch" if epochs == 1 else "epochs"
-    print(f"{run.name.capitalize()} run: {size}, {epochs} {plural}, on {device_name()}. Data: {source}. {versions}.")
-    print(f"Full run: {full}. To change the size, set COURSE_RUN to quick, short or full and start Jupyter again.")
+    name = run.name.capitalize()
+    print(f"{name} run: {size}, {epochs} {plural}, on {device_name()}. Data: {source}. {versions}.")
+    print(f"Full run: {full}. Other sizes: set COURSE_RUN to quick, short or full and start Jupyter again.")

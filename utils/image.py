@@ -58,7 +58,7 @@ def open_image(path: str | os.PathLike) -> Image.Image:
     return decode_image(data, str(path))
 
 
-def decode_image(data: bytes, name: str = "The picture") -> Image.Image:
+def decode_image(data: bytes, name: str = "The file") -> Image.Image:
     """The picture in the bytes of a file, as RGB; `name` begins each error's sentence. Raises ImageError."""
     if not data:
         raise ImageError(f"{name} is empty: save or download it once more.")

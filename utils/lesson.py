@@ -42,5 +42,5 @@ def networks(notebook: str) -> ModuleType:
     for number, source in enumerate(sources, start=1):
         name = f"<{notebook}, network cell {number}>"
         linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)  # for tracebacks
-        exec(compile(source, name, "exec"), module.__dict__)
+        exec(compile(source, name, "exec", dont_inherit=True), module.__dict__)
     return module

@@ -1,12 +1,13 @@
 """Every figure of the course, from plain arrays, lists and pictures.
 
-Each function draws one figure and ends with `plt.show()`, which puts it below the cell in Jupyter (a program
-may replace `plt.show` to save it); none returns anything. A picture is a PIL image or uint8 [H, W, C] or
+Each function draws one figure and shows it, which puts it below the cell in Jupyter (outside it is `plt.show`,
+which a program may replace to save the figure); none returns anything. A picture is a PIL image or uint8 [H, W, C] or
 [C, H, W] with C = 1 or 3; a stack of pictures is uint8 [N, H, W, C] or [N, C, H, W], or a list of pictures.
 Arrays may be lists, NumPy arrays or tensors. Input that does not fit raises a ValueError of one sentence.
 """
 
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from typing import Any, Protocol
 
 import matplotlib.pyplot as plt
@@ -56,7 +57,7 @@ def image_grid(images: ArrayLike, titles: Names | None = None, columns: int = 10
     if titles is not None:
         _same_length(images=pictures, titles=titles)
     _draw_grid(pictures, columns, titles)
-    plt.show()
+    _show_photographs()
 
 
 @plt.rc_context(STYLE)
@@ -76,7 +77,7 @@ def classes_grid(images: ArrayLike, labels: ArrayLike, classes: Names, per_class
             axes.text(left, y + size / 2, "no images", va="center")
         for column, picture in enumerate(row):
             _draw_picture(axes, picture, left + column * (size + 4), y, size)
-    plt.show()
+    _show_photographs()
 
 
 @plt.rc_context(STYLE)
@@ -92,7 +93,7 @@ def augmentations(original: Picture, variants: ArrayLike, columns: int = 6) -> N
     _draw_picture(axes, first, 0, top, size)
     for i, picture in enumerate(others):
         _draw_picture(axes, picture, left + i % columns * pitch, top + i // columns * pitch, size)
-    plt.show()
+    _show_photographs()
 
 
 @plt.rc_context(STYLE)
@@ -104,7 +105,7 @@ def predictions(
     labels: integers [N]; probabilities: float [N, K].
     """
     _draw_answers(images, labels, probabilities, classes, range(min(count, len(images))), 8, percent=False)
-    plt.show()
+    _show_photographs()
 
 
 @plt.rc_context(STYLE)
@@ -116,7 +117,7 @@ def mistakes(
     labels: integers [N]; probabilities: float [N, K].
     """
     _draw_answers(images, labels, probabilities, classes, indices, 6, percent=True)
-    plt.show()
+    _show_photographs()
 
 
 @plt.rc_context(STYLE)
@@ -127,7 +128,7 @@ def prediction(
     probabilities = _probabilities(_array(probabilities)[None], classes)[0]
     likeliest = np.argsort(-probabilities, kind="stable")[:top]
     percent = 100 * probabilities[likeliest]
-    figure, panels = plt.subplots(1, 3, figsize=(9.5, 3), width_ratios=(1.1, 1, 1.2))
+    figure, panels = plt.subplots(1, 3, figsize=(9, 2.6), width_ratios=(1.15, 1, 1.4))
     for axes, image, name in zip(
         panels, (picture, seen), ("the picture", "what the network sees"), strict=False
     ):
@@ -140,7 +141,7 @@ def prediction(
     panels[2].bar_label(bars_drawn, [f"{p:.1f}" for p in percent], padding=3)
     _name_rows(panels[2], [classes[k] for k in likeliest])
     panels[2].set(xlim=(0, 112), xticks=range(0, 101, 25), xlabel="probability, %")
-    plt.show()
+    _show_photographs()
 
 
 # --- results ----------------------------------------------------------------------------------------------
@@ -431,6 +432,7 @@ def _draw_grid(
     size = _picture_size(pictures, columns, gap)
     wide = size + gap
     high = wide + 14 * max((1 + caption.count("\n") for caption in captions or ()), default=0)
+    room = int(wide / 6.4)  # letters in a line: one is about 6.4 pixels wide
     axes = _canvas(max(columns * wide, 200), max(1, -(-len(pictures) // columns)) * high)
     if not pictures:
         axes.text(0, 20, "There is no picture to show.")
@@ -439,11 +441,13 @@ def _draw_grid(
         colour = colours[i] if colours else INK
         _draw_picture(axes, picture, x, y, size)
         if colours:
-            axes.add_patch(Rectangle((x, y), size, size, fill=False, edgecolor=colour, linewidth=2.5))
-        if captions:
-            axes.text(
-                x + size / 2, y + size + 4, captions[i], ha="center", va="top", fontsize=8, color=colour
+            axes.add_patch(
+                Rectangle((x, y), size, size, fill=False, edgecolor=colour, linewidth=2.5, clip_on=False)
             )
+        if captions:
+            cut = [line if len(line) <= room else line[: room - 1] + "…" for line in captions[i].split("\n")]
+            place = {"ha": "center", "va": "top", "fontsize": 8, "color": colour}
+            axes.text(x + size / 2, y + size + 4, "\n".join(cut), **place)
 
 
 def _draw_answers(
@@ -461,6 +465,20 @@ def _draw_answers(
         captions.append(f"✓ {answer}" if right else f"✗ {answer}\ntrue: {classes[labels[i]]}")
         colours.append(RIGHT if right else WRONG)
     _draw_grid(_pictures([images[i] for i in indices]), columns, captions, colours)
+
+
+def _show_photographs() -> None:
+    """Shows the figure; in a notebook as a JPEG, which takes a third of the room of a PNG for photographs."""
+    if "inline" not in plt.get_backend():
+        plt.show()
+        return
+    from IPython.display import Image as Shown
+    from IPython.display import display
+
+    figure, data = plt.gcf(), BytesIO()
+    figure.savefig(data, format="jpeg", pil_kwargs={"quality": 85, "optimize": True})
+    plt.close(figure)
+    display(Shown(data.getvalue(), format="jpeg"))
 
 
 def _draw_line(axes: Axes, x: Any, y: np.ndarray, label: str, i: int) -> None:

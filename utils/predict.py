@@ -20,8 +20,10 @@ import urllib3
 from PIL import Image, ImageOps
 from torch import nn
 
+from utils.data import ImageSet
 from utils.image import MAX_BYTES, ImageError, decode_image, open_image, to_rgb
 
+Source = str | os.PathLike | bytes | Image.Image  # what load_image takes
 CONNECT_SECONDS = 10.0
 TOTAL_SECONDS = 30.0
 MAX_REDIRECTS = 5
@@ -38,15 +40,17 @@ _STATUS = {
     401: f"asks for a password: {_BY_HAND}",
     403: f"is not given to programs: {_BY_HAND}",
     404: "does not exist on its server: check the link",
+    410: "does not exist any more: look for another picture",
 }
 _FAULTS = {  # the first that fits counts: many of these are ConnectionErrors too
     requests.exceptions.SSLError: f"has no certificate that can be trusted: check the clock, or {_BY_HAND}",
     requests.exceptions.ProxyError: "cannot be reached through the proxy: check HTTP_PROXY, HTTPS_PROXY, NO_PROXY",
     requests.exceptions.Timeout: f"is on a server that does not answer: try again later, or {_BY_HAND}",
-    requests.exceptions.ConnectionError: "is on a server that cannot be reached: check the link and your connection",
+    urllib3.exceptions.NameResolutionError: "is on a server that is not known here: check the link and your network",
     urllib3.exceptions.DecodeError: f"was packed wrongly by its server: {_BY_HAND}",
-    urllib3.exceptions.HTTPError: f"broke off before its end: try again, or {_BY_HAND}",
-    Exception: "is not a link that can be followed: check its spelling",
+    urllib3.exceptions.ProtocolError: f"did not arrive whole: try again, or {_BY_HAND}",
+    requests.exceptions.ConnectionError: "is on a server that does not let this computer in: check the link",
+    Exception: f"cannot be fetched: check the link, or {_BY_HAND}",
 }
 
 
@@ -59,7 +63,7 @@ class Prediction:
     probabilities: np.ndarray  # float32 [K], sum 1
 
 
-def load_image(source: str | os.PathLike | bytes | Image.Image) -> Image.Image:
+def load_image(source: Source) -> Image.Image:
     """The picture at a path or an http(s) link, in bytes or in a PIL image, as RGB. Raises ImageError."""
     if isinstance(source, Image.Image):
         return to_rgb(source)
@@ -76,7 +80,9 @@ def load_image(source: str | os.PathLike | bytes | Image.Image) -> Image.Image:
     )
 
 
-def predict(net: nn.Module, image, dataset, size: int | None = None, *, invert: bool = False) -> Prediction:
+def predict(
+    net: nn.Module, image: Source, dataset: ImageSet, size: int | None = None, *, invert: bool = False
+) -> Prediction:
     """The class probabilities of one picture.
 
     The middle square of `image` (anything that `load_image` takes) is scaled to `size`, or to the size of the
@@ -84,8 +90,11 @@ def predict(net: nn.Module, image, dataset, size: int | None = None, *, invert: 
     MNIST. Raises ImageError, and ValueError where the network has not one output for each class.
     """
     channels, side = dataset.images.shape[1], size or dataset.images.shape[-1]
-    seen = load_image(image).convert("L" if channels == 1 else "RGB")
-    seen = ImageOps.fit(seen, (side, side), Image.Resampling.BICUBIC)  # Pillow averages where it shrinks
+    image = load_image(image).convert("L" if channels == 1 else "RGB")
+    edge = min(image.size)
+    left, top = (image.width - edge) // 2, (image.height - edge) // 2
+    seen = image.crop((left, top, left + edge, top + edge))
+    seen = seen.resize((side, side), Image.Resampling.BICUBIC)  # Pillow's averages where it shrinks
     if invert:
         seen = ImageOps.invert(seen)
 
@@ -152,10 +161,11 @@ def _fetch(url: str) -> bytes:
         except ImageError as error:
             answers.put(error)
         except Exception as error:
-            fault = next(text for kind, text in _FAULTS.items() if isinstance(error, kind))
+            causes = [error, *error.args, *(getattr(cause, "reason", None) for cause in error.args)]
+            fault = next(text for kind, text in _FAULTS.items() if any(isinstance(c, kind) for c in causes))
             answers.put(ImageError(f"{_short(url)} {fault}."))
 
-    threading.Thread(target=work, daemon=True).start()
+    threading.Thread(target=work, name="picture", daemon=True).start()
     try:
         answer = answers.get(timeout=TOTAL_SECONDS)
     except queue.Empty:
@@ -173,23 +183,27 @@ def _fetch(url: str) -> bytes:
 
 def _download(url: str, responses: list[requests.Response]) -> bytes:
     """The bytes behind a link, without a limit of time; puts each response in `responses` before it reads it."""
-    name, session = _short(url), _Session()
-    for _ in range(MAX_REDIRECTS + 1):
-        link = urlsplit(url)
-        if link.scheme not in ("http", "https"):
-            raise ImageError(f"{name} leads to a link of type {link.scheme}, not http or https: {_BY_HAND}.")
-        if "@" in link.netloc:
-            raise ImageError(f"{name} has a user name in it, and such links are not followed: {_BY_HAND}.")
-        # Proxies are for other computers: with HTTP_PROXY set, a server on this one is still reached directly.
-        session.trust_env = not re.fullmatch(r"localhost|127\.[\d.]+|::1", link.hostname or "")
-        with session.get(
-            url, headers=HEADERS, stream=True, timeout=(CONNECT_SECONDS, TOTAL_SECONDS)
-        ) as response:
-            responses.append(response)
-            target = requests.Session.get_redirect_target(session, response)
-            if target is None:
-                return _read(response, name)
-            url = urljoin(url, target)
+    name = _short(url)
+    with _Session() as session:
+        for _ in range(MAX_REDIRECTS + 1):
+            link = urlsplit(url)
+            if link.scheme not in ("http", "https"):
+                raise ImageError(
+                    f"{name} leads to a link of {link.scheme}:, not of http or https: {_BY_HAND}."
+                )
+            if "@" in link.netloc:
+                raise ImageError(
+                    f"{name} has a user name in it, and such links are not followed: {_BY_HAND}."
+                )
+            # Proxies are for other computers: with HTTP_PROXY set, a server on this one is still asked directly.
+            session.trust_env = not re.fullmatch(r"localhost|127\.[\d.]+|::1", link.hostname or "")
+            timeouts = (CONNECT_SECONDS, TOTAL_SECONDS)
+            with session.get(url, headers=HEADERS, stream=True, timeout=timeouts) as response:
+                responses.append(response)
+                target = requests.Session.get_redirect_target(session, response)
+                if target is None:
+                    return _read(response, name)
+                url = urljoin(url, target)
     raise ImageError(f"{name} is redirected more than {MAX_REDIRECTS} times: {_BY_HAND}.")
 
 

@@ -4,17 +4,23 @@
 the precision and keeps checkpoints, so that the loop itself stays short.
 """
 
+import glob
+import io
 import os
+import re
+import secrets
 import sys
 import tempfile
 import time
 import warnings
+import zipfile
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -38,7 +44,7 @@ class History:
     train_accuracy: list[float] = field(default_factory=list)
     test_loss: list[float] = field(default_factory=list)
     test_accuracy: list[float] = field(default_factory=list)
-    learning_rate: list[float] = field(default_factory=list)  # at the epoch's end
+    learning_rate: list[float] = field(default_factory=list)  # of the epoch's last batch
     seconds: list[float] = field(default_factory=list)  # training and testing together
     images_per_second: list[float] = field(default_factory=list)  # of the training part
 
@@ -60,7 +66,7 @@ class TrainingError(RuntimeError):
 
 
 class CheckpointError(ValueError):
-    """A file does not hold what this network needs; the sentence says why and what to do."""
+    """A file of weights cannot be read or written, or is of another network; the sentence says what to do."""
 
 
 # --- training -----------------------------------------------------------------------------------------------
@@ -89,7 +95,8 @@ def train(
     criterion: takes logits [B, K] and labels [B], gives the mean loss of the batch.
     scheduler: stepped once a batch (OneCycleLR, CyclicLR) or once an epoch (all others; ReduceLROnPlateau gets
         the training loss); scheduler_step="batch" or "epoch" decides for it.
-    save_path: after each epoch, write a checkpoint there.  resume: go on from that checkpoint if there is one.
+    save_path: after each epoch, write a checkpoint there.  resume: go on from that checkpoint if there is one; on
+        a CPU the numbers are then those of a run that was never stopped (if all random numbers are torch's own).
     writer: a TensorBoard SummaryWriter for the graph and the figures of each epoch.
     verbose: a progress bar and one printed line for each epoch.
     device: where to train, config.device unless told.
@@ -101,12 +108,19 @@ def train(
     """
     device = torch.device(device) if device else config.device
     net.to(device, memory_format=torch.channels_last)  # faster convolutions, on GPUs and on CPUs
-    autocast = _autocast(device, precision)
-    scaler = torch.amp.GradScaler(device.type, enabled=autocast.fast_dtype == torch.float16 and autocast.enabled)
+    if isinstance(criterion, nn.Module):
+        criterion.to(device)
+    dtype = _dtype(device, precision)
+    autocast = torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
+    # float16 cannot hold small gradients, so the loss is scaled up; the usual 65,536 is too much for many first steps
+    scaler = torch.amp.GradScaler(device.type, init_scale=1024.0, enabled=dtype == torch.float16)
     each_batch = _steps_each_batch(scheduler, scheduler_step)
-    _check_parts(net, train_loader, epochs, optimizer, scheduler, each_batch)
+    _check_parts(net, train_loader, test_loader, epochs, optimizer, scheduler)
     state = {"net": net, "optimizer": optimizer, "scheduler": scheduler, "scaler": scaler}
     history = _resume(save_path, state, epochs, device, verbose) if resume else History()
+    _check_steps(scheduler, epochs, len(history), _batches(train_loader) if each_batch else 1)
+    if save_path:
+        _check_writable(Path(save_path))
 
     epoch = step = 0
     try:
@@ -116,21 +130,13 @@ def train(
             loss_sum, correct, images_seen = torch.zeros((), device=device), torch.zeros((), device=device), 0
             name = f"epoch {epoch}/{epochs}"
             for step, (images, labels) in enumerate(_progress(train_loader, name, verbose), start=1):
-                _check_labels(labels, train_loader)
-                images = images.to(device, memory_format=torch.channels_last, non_blocking=True)
-                labels = labels.to(device, non_blocking=True)
-
+                _check_images(images)
+                images = _to_device(images, device, torch.channels_last)
                 with autocast:
                     logits = net(images)
-                    if step == 1:
-                        _check_logits(logits, labels, train_loader)
+                    _check_batch(logits, labels, train_loader, step)
+                    labels = _to_device(labels, device)
                     loss = criterion(logits, labels)
-                optimizer.zero_grad()
-                scaler.scale(loss).backward()
-                scaler.step(optimizer)
-                scaler.update()
-                if each_batch:
-                    scheduler.step()
 
                 # Sums stay on the device: reading one, as `.item()` does, makes a GPU wait for it.
                 loss_sum += loss.detach() * len(labels)
@@ -138,8 +144,18 @@ def train(
                 images_seen += len(labels)
                 if device.type == "cpu" or step % 100 == 0:
                     _check_finite(loss_sum, epoch, step)
+
+                optimizer.zero_grad()
+                scaler.scale(loss).backward()
+                scaler.step(optimizer)
+                scaler.update()
+                learning_rate = float(optimizer.param_groups[0]["lr"])
+                if each_batch:
+                    scheduler.step()
             if images_seen == 0:
-                raise TrainingError("The training loader gave no batches: check the data set and the batch size.")
+                raise TrainingError(
+                    f"The training loader gave no batches in epoch {epoch}: check the data set and the batch size."
+                )
             _check_finite(loss_sum, epoch, step)
             train_loss, train_accuracy = loss_sum.item() / images_seen, correct.item() / images_seen
             train_seconds = time.perf_counter() - start
@@ -153,29 +169,31 @@ def train(
             history.train_accuracy.append(train_accuracy)
             history.test_loss.append(test.loss)
             history.test_accuracy.append(test.accuracy)
-            history.learning_rate.append(optimizer.param_groups[0]["lr"])
+            history.learning_rate.append(learning_rate)
             history.seconds.append(time.perf_counter() - start)
             history.images_per_second.append(images_seen / train_seconds)
-            if save_path:
-                save_checkpoint(save_path, state, history, epochs)
             if writer:
                 _write_scalars(writer, history)
                 if epoch == 1:
                     _write_graph(writer, net, images[:1])
+            if save_path:
+                _try_checkpoint(Path(save_path), state, history, epochs)
             if verbose:
                 print(_line(history, epochs))
     except KeyboardInterrupt:
-        where = f" The checkpoint {config.relative(save_path)} is that of the last one." if save_path and history else ""
-        print(f"Stopped in epoch {epoch}, batch {step}: the history holds {len(history)} finished epochs.{where}")
-    except torch.OutOfMemoryError as error:
-        raise TrainingError(
-            f"{device} ran out of memory in epoch {epoch}, batch {step}: make the batches smaller, "
-            "or the pictures, and run the notebook again from the start."
-        ) from error
+        _drop_unfinished(history)
+        finished = "1 finished epoch" if len(history) == 1 else f"{len(history)} finished epochs"
+        kept = save_path is not None and Path(save_path).exists()
+        advice = f" With resume=True, train() goes on from {config.relative(save_path)}." if kept else ""
+        print(f"Stopped in epoch {epoch}, batch {step}: the history holds {finished}.{advice}")
+    except (RuntimeError, MemoryError) as error:
+        if reason := _known_cause(error, device):
+            raise TrainingError(f"Training stopped in epoch {epoch}, batch {step}: {reason}") from error
+        raise
     return history
 
 
-@torch.inference_mode()
+@torch.no_grad()  # inference_mode() would leave tensors in the network that cannot be trained any more
 def evaluate(
     net: nn.Module,
     loader: Loader,
@@ -192,28 +210,32 @@ def evaluate(
     device = torch.device(device) if device else config.device
     criterion = criterion or F.cross_entropy
     net.to(device, memory_format=torch.channels_last)
-    autocast = _autocast(device, precision)
-    was_training = net.training
+    dtype = _dtype(device, precision)
+    autocast = torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
+    in_training = [module for module in net.modules() if module.training]
     net.eval()
     try:
         loss_sum = torch.zeros((), device=device)
         all_probabilities, all_labels = [], []
-        for images, labels in loader:
-            _check_labels(labels, loader)
-            images = images.to(device, memory_format=torch.channels_last, non_blocking=True)
-            labels = labels.to(device, non_blocking=True)
+        for step, (images, labels) in enumerate(loader, start=1):
+            _check_images(images)
+            images = _to_device(images, device, torch.channels_last)
             with autocast:
                 logits = net(images)
-                _check_logits(logits, labels, loader)
+                _check_batch(logits, labels, loader, step)
+                labels = _to_device(labels, device)
                 loss_sum += criterion(logits, labels) * len(labels)
             all_probabilities.append(logits.float().softmax(1))
             all_labels.append(labels)
     finally:
-        net.train(was_training)
+        for module in in_training:
+            module.training = True
     if not all_labels:
-        raise TrainingError("The loader to evaluate on gave no batches: check the data set and the batch size.")
+        raise TrainingError(
+            "The loader to evaluate on gave no batches: check the data set and the batch size."
+        )
     probabilities, labels = torch.cat(all_probabilities).cpu(), torch.cat(all_labels).cpu()
-    accuracy = (probabilities.argmax(1) == labels).float().mean().item()
+    accuracy = (probabilities.argmax(1) == labels).sum().item() / len(labels)
     return Evaluation(loss_sum.item() / len(labels), accuracy, probabilities, labels)
 
 
@@ -232,22 +254,30 @@ def parameter_groups(net: nn.Module, weight_decay: float) -> list[dict[str, Any]
 # --- what the loop uses -------------------------------------------------------------------------------------
 
 
-def _autocast(device: torch.device, precision: str) -> torch.autocast:
+def _dtype(device: torch.device, precision: str) -> torch.dtype:
+    """The type in which convolutions and matrix products are calculated; weights stay float32."""
     dtypes = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
     if precision == "auto":
-        if device.type == "cuda":
-            precision = "bfloat16" if torch.cuda.get_device_capability(device)[0] >= 8 else "float16"
-        else:
-            precision = "float32"
+        if device.type != "cuda":
+            return torch.float32
+        return torch.bfloat16 if torch.cuda.get_device_capability(device)[0] >= 8 else torch.float16
     if precision not in dtypes:
-        raise TrainingError(f'precision="{precision}" is not known: give "auto" or one of {", ".join(dtypes)}.')
-    enabled = precision != "float32"
-    return torch.autocast(device.type, dtypes[precision] if enabled else None, enabled=enabled)
+        raise TrainingError(
+            f'precision="{precision}" is not known: give "auto" or one of {", ".join(dtypes)}.'
+        )
+    return dtypes[precision]
+
+
+def _to_device(tensor: Tensor, device: torch.device, memory_format: Any = torch.preserve_format) -> Tensor:
+    """The tensor there. A copy that nobody waits for is safe towards a GPU only: from one, the CPU reads too early."""
+    return tensor.to(device, memory_format=memory_format, non_blocking=device.type == "cuda")
 
 
 def _steps_each_batch(scheduler: Any, scheduler_step: str) -> bool:
     if scheduler_step not in ("auto", "batch", "epoch"):
-        raise TrainingError(f'scheduler_step="{scheduler_step}" is not known: give "auto", "batch" or "epoch".')
+        raise TrainingError(
+            f'scheduler_step="{scheduler_step}" is not known: give "auto", "batch" or "epoch".'
+        )
     if scheduler is None:
         return False
     by_kind = isinstance(scheduler, lr_scheduler.OneCycleLR | lr_scheduler.CyclicLR)
@@ -271,64 +301,114 @@ def _line(history: History, epochs: int) -> str:
 
 
 def _check_parts(
-    net: nn.Module, loader: Loader, epochs: int, optimizer: torch.optim.Optimizer, scheduler: Any, each_batch: bool
+    net: nn.Module,
+    train_loader: Loader,
+    test_loader: Loader,
+    epochs: int,
+    optimizer: torch.optim.Optimizer,
+    scheduler: Any,
 ) -> None:
     if epochs < 1:
         raise TrainingError(f"epochs is {epochs}: give a whole number from 1 up.")
     ours = {id(p) for p in net.parameters()}
     if not any(id(p) in ours for group in optimizer.param_groups for p in group["params"]):
-        raise TrainingError("The optimizer holds no parameter of this network: make it from net.parameters().")
-    if scheduler is not None and scheduler.optimizer is not optimizer:
-        raise TrainingError("The scheduler belongs to another optimizer: make it from the one you give to train().")
+        raise TrainingError(
+            "The optimizer holds no parameter of this network: make it from net.parameters()."
+        )
+    if getattr(scheduler, "optimizer", optimizer) is not optimizer:
+        raise TrainingError(
+            "The scheduler belongs to another optimizer: make it from the one you give to train()."
+        )
+    for name, loader in (("training", train_loader), ("test", test_loader)):
+        if _batches(loader) == 0:
+            raise TrainingError(f"The {name} loader is empty: check the data set and the batch size.")
+
+
+def _check_steps(scheduler: Any, epochs: int, finished: int, steps_an_epoch: int | None) -> None:
     total = getattr(scheduler, "total_steps", None)
-    with suppress(TypeError):  # an iterable without a length cannot be checked
-        batches = len(loader)
-        if batches == 0:
-            raise TrainingError("The training loader is empty: check the data set and the batch size.")
-        steps = epochs * (batches if each_batch else 1)
-        if total is not None and total < steps:
-            raise TrainingError(
-                f"The scheduler was made for {total} steps and training takes {steps} ({epochs} epochs"
-                f"{f' of {batches} batches' if each_batch else ''}): make it with total_steps={steps}."
-            )
-
-
-def _check_labels(labels: Tensor, loader: Loader) -> None:
-    """Labels on the CPU are checked in every batch; those on a GPU were when their ImageSet was made."""
-    classes = getattr(loader, "classes", None)
-    if classes and labels.device.type == "cpu" and len(labels):
-        low, high = int(labels.min()), int(labels.max())
-        if low < 0 or high >= len(classes):
-            wrong = low if low < 0 else high
-            raise TrainingError(
-                f"A label is {wrong}, and the {len(classes)} classes are 0 to {len(classes) - 1}: mend the labels."
-            )
-
-
-def _check_logits(logits: Tensor, labels: Tensor, loader: Loader) -> None:
-    classes = getattr(loader, "classes", None)
-    if logits.ndim != 2 or len(logits) != len(labels):
+    if total is None or steps_an_epoch is None:
+        return
+    left, needed = total - scheduler.last_epoch, (epochs - finished) * steps_an_epoch
+    if needed > left:
         raise TrainingError(
-            f"The network gave {list(logits.shape)} for {len(labels)} images: it has to give [images, classes]."
+            f"The scheduler has {left} of its {total} steps left and training takes {needed}: make the optimizer "
+            f"and the scheduler again, with total_steps={epochs * steps_an_epoch}."
         )
-    if classes and logits.shape[1] != len(classes):
+
+
+def _batches(loader: Loader) -> int | None:
+    """The number of batches of an epoch, or None if the loader does not know it."""
+    try:
+        return len(loader)
+    except TypeError:
+        return None
+
+
+def _check_images(images: Tensor) -> None:
+    if images.ndim != 4 or not images.is_floating_point():
         raise TrainingError(
-            f"The network has {logits.shape[1]} outputs and the data set {len(classes)} classes: "
-            f"build the network for {len(classes)} classes."
+            f"The loader gave images that are {images.dtype} {list(images.shape)}: "
+            "they have to be float [images, channels, height, width]."
         )
-    if not classes and labels.device.type == "cpu" and not 0 <= int(labels.min()) <= int(labels.max()) < logits.shape[1]:
+
+
+def _check_batch(logits: Any, labels: Tensor, loader: Loader, step: int) -> None:
+    """Compare what the network gave with the labels, before the loss does: a GPU would stop for good there.
+
+    Looking at labels that are on a GPU makes it wait, so that is done in the first batch only.
+    """
+    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(labels):
+        gave = list(logits.shape) if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
         raise TrainingError(
-            f"Labels run from {int(labels.min())} to {int(labels.max())} and the network has {logits.shape[1]} "
-            "outputs: build it for that many classes."
+            f"The network gave {gave} for {len(labels)} images: it has to give [images, classes]."
         )
+    outputs = logits.shape[1]
+    classes = len(getattr(loader, "classes", None) or range(outputs))
+    if outputs != classes:
+        raise TrainingError(
+            f"The network has {outputs} outputs and the data set {classes} classes: "
+            f"build the network for {classes} classes."
+        )
+    if labels.ndim != 1 or labels.is_floating_point():
+        raise TrainingError(
+            f"The loader gave labels that are {labels.dtype} {list(labels.shape)}: they have to be int64 [images]."
+        )
+    if len(labels) and (step == 1 or labels.device.type == "cpu"):
+        for label in (int(labels.min()), int(labels.max())):
+            if not 0 <= label < outputs:
+                raise TrainingError(
+                    f"A label is {label} and the network has {outputs} outputs, for labels from 0 to {outputs - 1}: "
+                    "mend the labels, or build the network for more classes."
+                )
 
 
 def _check_finite(loss_sum: Tensor, epoch: int, step: int) -> None:
     if not torch.isfinite(loss_sum):
+        where = f"batch {step}" if loss_sum.device.type == "cpu" else f"one of the batches up to {step}"
         raise TrainingError(
-            f"The loss is not finite in epoch {epoch}, at or before batch {step}: the usual causes are a learning "
-            "rate that is too high, pictures that are not normalised, or a division by 0 in the network."
+            f"The loss is not finite in epoch {epoch}, {where}: the usual causes are a learning rate that is too "
+            "high, pictures that are not normalised, or a division by 0 in the network; build the network again "
+            "before the next try."
         )
+
+
+def _known_cause(error: Exception, device: torch.device) -> str | None:
+    """What to do about an error of PyTorch whose own text does not say it to a beginner."""
+    text = str(error).lower()
+    if isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
+        words in text for words in ("out of memory", "can't allocate memory", "not enough memory")
+    ):
+        return f"{device} ran out of memory; make the batches or the pictures smaller, restart the notebook."
+    if "view size is not compatible" in text:
+        return "use .flatten(1) or .reshape() in the network in place of .view(), which needs another order in memory."
+    return None
+
+
+def _drop_unfinished(history: History) -> None:
+    """Ctrl-C can come between two entries of an epoch: keep whole epochs only."""
+    whole = min(len(figures) for figures in vars(history).values())
+    for figures in vars(history).values():
+        del figures[whole:]
 
 
 def _write_scalars(writer: Any, history: History) -> None:
@@ -349,7 +429,7 @@ def _write_graph(writer: Any, net: nn.Module, images: Tensor) -> None:
             warnings.simplefilter("ignore")
             writer.add_graph(net, images)
     except Exception as error:  # the graph is an extra: a network that cannot be traced still trains
-        print(f"TensorBoard gets no graph of this network: {str(error).splitlines()[0]}")
+        print(f"TensorBoard gets no graph of this network ({type(error).__name__}).")
     finally:
         net.train()
 
@@ -357,15 +437,31 @@ def _write_graph(writer: Any, net: nn.Module, images: Tensor) -> None:
 # --- checkpoints and weights --------------------------------------------------------------------------------
 
 FORMAT = 1
+FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
+STALE = 600  # seconds after which an unfinished file is certainly not being written any more
 
 
 def save_checkpoint(path: Path | str, state: dict[str, Any], history: History, epochs: int) -> None:
     """Write all that `train(..., resume=True)` needs to go on after the epochs in `history`."""
     checkpoint = {name: part.state_dict() for name, part in state.items() if part is not None}
-    checkpoint |= {"format": FORMAT, "history": asdict(history), "epochs": epochs, "random": torch.get_rng_state()}
+    checkpoint |= {"format": FORMAT, "kinds": _kinds(state), "history": asdict(history), "epochs": epochs}
+    checkpoint["random"] = torch.get_rng_state()
     if torch.cuda.is_available():
         checkpoint["random_cuda"] = torch.cuda.get_rng_state_all()
     _write(checkpoint, Path(path))
+
+
+def _try_checkpoint(path: Path, state: dict[str, Any], history: History, epochs: int) -> None:
+    """A disk that fills up must not cost the hours of training that are in memory."""
+    try:
+        save_checkpoint(path, state, history, epochs)
+    except CheckpointError as error:
+        print(f"WARNING: training goes on, but epoch {len(history)} has no checkpoint. {error}")
+
+
+def _kinds(state: dict[str, Any]) -> str:
+    names = [type(state[name]).__name__ for name in ("optimizer", "scheduler") if state[name] is not None]
+    return " and ".join(names)
 
 
 def _resume(
@@ -373,38 +469,53 @@ def _resume(
 ) -> History:
     if path is None:
         raise TrainingError("resume=True needs to know the checkpoint: give save_path too.")
+    shown = config.relative(path)
     if not Path(path).exists():
+        if verbose:
+            print(f"There is no checkpoint {shown} yet: training starts with epoch 1.")
         return History()
     checkpoint = _read(Path(path))
-    shown = config.relative(path)
-    missing = [name for name, part in state.items() if part is not None and name not in checkpoint]
-    if missing or "history" not in checkpoint:
-        raise CheckpointError(f"{shown} is no checkpoint of train() with these parts: train without resume=True.")
+    if not {"net", "optimizer", "scaler", "history", "epochs", "kinds", "random"} <= checkpoint.keys():
+        raise CheckpointError(
+            f"{shown} is no checkpoint of train(): delete it, or train without resume=True."
+        )
+    if checkpoint["kinds"] != _kinds(state):
+        raise CheckpointError(
+            f"{shown} was written with {checkpoint['kinds']}, and this is {_kinds(state)}: "
+            "use the same, or train without resume=True."
+        )
     if state["scheduler"] is not None and checkpoint["epochs"] != epochs:
         raise CheckpointError(
             f"{shown} is from a run of {checkpoint['epochs']} epochs, and its scheduler cannot go on to {epochs}: "
             f"ask for {checkpoint['epochs']}, or train without resume=True."
         )
-    _fit(state["net"], checkpoint["net"], shown)
+    weights = _fit(state["net"], checkpoint["net"], shown)
     try:
-        for name, part in state.items():
-            if part is not None and name != "net":
-                part.load_state_dict(checkpoint[name])
         history = History(**checkpoint["history"])
+        _drop_unfinished(history)
+        state["optimizer"].load_state_dict(checkpoint["optimizer"])
+        if state["scheduler"] is not None:
+            state["scheduler"].load_state_dict(checkpoint["scheduler"])
+        if checkpoint["scaler"]:  # empty unless in float16
+            state["scaler"].load_state_dict(checkpoint["scaler"])
         torch.set_rng_state(checkpoint["random"])
         if device.type == "cuda" and "random_cuda" in checkpoint:
             torch.cuda.set_rng_state_all(checkpoint["random_cuda"][: torch.cuda.device_count()])
     except Exception as error:
         raise CheckpointError(
-            f"{shown} was written with another optimizer or scheduler: use the same ones, or train without resume=True."
+            f"{shown} does not fit this optimizer or scheduler: use the same ones, or train without resume=True."
         ) from error
+    state["net"].load_state_dict(weights)
     if verbose:
-        print(f"Going on after epoch {len(history)} of {shown}.")
+        print(f"Going on after epoch {len(history)} of {epochs}, from {shown}.")
     return history
 
 
 def save_weights(net: nn.Module, path: Path | str) -> None:
-    """Write the network's state dict (weights, biases, batch norms' averages), on the CPU: portable and safe."""
+    """Write the network's state dict (weights, biases, batch norms' averages), on the CPU: portable and safe.
+
+    CheckpointError if it cannot be written; what was there before stays.
+    """
     _write({name: tensor.cpu() for name, tensor in net.state_dict().items()}, Path(path))
 
 
@@ -416,58 +527,142 @@ def load_weights(net: nn.Module, path: Path | str) -> None:
     """
     path = Path(path)
     if not path.is_file():
-        raise CheckpointError(f"There is no file {config.relative(path)}: train the network first, or give another path.")
+        raise CheckpointError(
+            f"There is no file {config.relative(path)}: train the network first, or give another path."
+        )
     content = _read(path)
     weights = content["net"] if "net" in content and "history" in content else content
-    _fit(net, weights, config.relative(path))
+    net.load_state_dict(_fit(net, weights, config.relative(path)))
+
+
+def _check_writable(path: Path) -> None:
+    """Find out before the first epoch, and not after it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path.parent).close()
+        if path.is_dir():
+            raise IsADirectoryError(None, "it is a folder")
+    except OSError as error:
+        raise CheckpointError(
+            f"{config.relative(path)} cannot be written ({error.strerror}): give another save_path."
+        ) from error
 
 
 def _write(content: dict[str, Any], path: Path) -> None:
     """Write to a temporary file beside it, then rename: under the path there is always a whole file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with os.fdopen(handle, "wb") as file:
-            torch.save(content, file)
+        buffer = io.BytesIO()
+        torch.save(_plain(content), buffer)
+        buffer.seek(0)
+        if unsafe := torch.serialization.get_unsafe_globals_in_checkpoint(buffer):
+            raise TypeError(f"{unsafe[0]} in it could not be read back")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "wb") as file:
+            file.write(buffer.getbuffer())
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
+        _replace(temporary, path)
+    except Exception as error:  # OSError, or whatever is in the way of torch.save
+        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+        raise CheckpointError(
+            f"{config.relative(path)} could not be written ({reason}): make room on the disk or give another path; "
+            "what was there before is still there."
+        ) from error
+    finally:
         with suppress(OSError):
-            os.unlink(temporary)
-        raise
+            temporary.unlink(missing_ok=True)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):  # of processes that were killed
+        with suppress(OSError):
+            if left.stat().st_mtime < path.stat().st_mtime - STALE:
+                left.unlink()
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    """Rename; Windows refuses it while a virus scanner or another notebook reads the old file, so try for 3 s."""
+    for pause in (0.2, 0.8, 2.0):
+        with suppress(PermissionError):
+            os.replace(temporary, path)
+            return
+        time.sleep(pause)
+    os.replace(temporary, path)
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's numbers (a learning rate of np.logspace, say) as Python's: `weights_only` reads no others."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if type(value) is dict:
+        return {key: _plain(item) for key, item in value.items()}
+    return type(value)(map(_plain, value)) if type(value) in (list, tuple) else value
 
 
 def _read(path: Path) -> dict[str, Any]:
     shown = config.relative(path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # of many kinds, for a file that is truncated, no checkpoint at all, or runs code
+        content = torch.load(_checked_copy(path), map_location="cpu", weights_only=True)
+    except (
+        Exception
+    ) as error:  # of many kinds: the file is cut short, is none of weights, would run code, ...
         raise CheckpointError(
             f"{shown} cannot be read as weights (it is damaged, or holds more than tensors): "
             "delete it and train again, or give another file."
         ) from error
     if not isinstance(content, dict):
-        raise CheckpointError(f"{shown} holds no weights by name: give a file that save_weights() or train() wrote.")
+        raise CheckpointError(
+            f"{shown} holds no weights by name: give a file that save_weights() or train() wrote."
+        )
     if isinstance(content.get("format"), int) and content["format"] > FORMAT:
         raise CheckpointError(f"{shown} was written by a newer version of this course: update the course.")
     return content
 
 
-def _fit(net: nn.Module, weights: dict[str, Any], shown: str) -> None:
-    """Load `weights` into `net` if every name and shape is the network's; else say what differs, and touch nothing."""
+def _checked_copy(path: Path) -> io.BytesIO:
+    """The zip archive that torch.save wrote, with its checksums compared, which torch.load does not do.
+
+    Refused are compression, and the two names in a pickle, that can turn a small file into gigabytes.
+    """
+    copy = io.BytesIO()
+    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(copy, "w") as copied:
+        names, size = archive.namelist(), sum(entry.file_size for entry in archive.infolist())
+        if len(set(names)) < len(names) or size > path.stat().st_size:
+            raise ValueError("A name occurs twice, or something is compressed.")
+        for name in names:
+            content = archive.read(name)  # BadZipFile if its checksum is wrong
+            if name.endswith("data.pkl") and re.search(rb"\nbytearray|_rebuild_device_tensor", content):
+                raise ValueError("The pickle holds more than tensors.")
+            copied.writestr(name, content)
+    copy.seek(0)
+    return copy
+
+
+def _fit(net: nn.Module, weights: dict[str, Any], shown: str) -> dict[str, Tensor]:
+    """`weights` in the network's own types, if every name and shape is the network's; else says what differs."""
     own = net.state_dict()
+    if not isinstance(weights, dict):
+        raise CheckpointError(
+            f"{shown} holds no weights by name: give a file that save_weights() or train() wrote."
+        )
     missing, unknown = own.keys() - weights.keys(), weights.keys() - own.keys()
     if missing or unknown:
-        example = f"it lacks {min(missing)}" if missing else f"it has {min(unknown, key=str)}, which the network lacks"
+        lacks, has = f"it lacks {min(missing, default='')}", f"it has {min(map(str, unknown), default='')}"
+        example = lacks if missing else f"{has}, which the network lacks"
         raise CheckpointError(
             f"{shown} holds another network than {type(net).__name__} ({example}): build the network it was saved from."
         )
+    fitting = {}
     for name, tensor in own.items():
-        shape = list(getattr(weights[name], "shape", []))
-        if not isinstance(weights[name], Tensor) or shape != list(tensor.shape):
+        saved = weights[name]
+        shape = list(getattr(saved, "shape", []))
+        if type(saved) not in (Tensor, nn.Parameter) or shape != list(tensor.shape):
             raise CheckpointError(
                 f"{shown} holds another {type(net).__name__}: {name} is {shape} there and {list(tensor.shape)} here, "
                 "so build the network with the same width and the same number of classes."
             )
-    net.load_state_dict(weights)
+        same_kind = saved.dtype == tensor.dtype or {saved.dtype, tensor.dtype} <= FLOATS
+        if not same_kind or saved.layout != torch.strided or saved.is_meta:
+            raise CheckpointError(
+                f"{shown} holds {name} as {saved.dtype}, not as {tensor.dtype}: give another file."
+            )
+        fitting[name] = saved.detach().to(tensor.dtype)
+    return fitting
