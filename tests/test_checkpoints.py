@@ -9,7 +9,6 @@ import os
 import pickle
 import random
 import re
-import resource as limits
 import signal
 import subprocess
 import sys
@@ -23,10 +22,17 @@ import torch
 from torch import nn
 from torch.optim import lr_scheduler
 
+import utils.checkpoint as files
 import utils.train as module
 from utils import config
+from utils.checkpoint import CheckpointError, load_weights, save_weights
 from utils.data import Batches, ImageSet
-from utils.train import CheckpointError, TrainingError, load_weights, save_weights
+from utils.train import TrainingError
+
+try:
+    import resource as limits
+except ImportError:  # Windows; the tests that need it are skipped there
+    limits = None
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 train = functools.partial(module.train, device="cpu", verbose=False)
@@ -334,7 +340,7 @@ def kill_again_and_again(folder: Path, kills: int) -> dict:
                 time.sleep(stalls)
 
     def child() -> None:
-        module.open = SlowFile
+        files.open = SlowFile
         os.fsync, os.replace = in_phase(2, os.fsync), in_phase(3, os.replace)
         run = Run("OneCycle", path)
         phase[0] = 0
@@ -499,7 +505,7 @@ def test_a_full_disk_is_one_sentence_and_the_old_file_stays(tmp_path, monkeypatc
     path = tmp_path / "net.pt"
     save_weights(make_net(), path)
     before = path.read_bytes()
-    monkeypatch.setattr(module, "open", BrokenFile, raising=False)
+    monkeypatch.setattr(files, "open", BrokenFile, raising=False)
     with pytest.raises(
         CheckpointError, match=r"written \(No space left on device\): make room on the disk"
     ) as caught:
@@ -536,7 +542,7 @@ def test_a_disk_that_fills_up_does_not_end_the_training(tmp_path, monkeypatch, c
         opened.append(arguments)
         return (open if len(opened) <= 2 else BrokenFile)(*arguments)
 
-    monkeypatch.setattr(module, "open", full_after_two, raising=False)
+    monkeypatch.setattr(files, "open", full_after_two, raising=False)
     assert len(run.train()) == EPOCHS
     third, fourth = capsys.readouterr().out.splitlines()
     assert third.startswith("WARNING: training goes on, but epoch 3 has no checkpoint. ")
@@ -785,7 +791,7 @@ def test_odd_names_and_parts_are_refused(net, tmp_path):
 
 
 def test_a_newer_format_asks_for_a_newer_course(net, tmp_path):
-    torch.save({"format": module.FORMAT + 1, "something": "new"}, tmp_path / "new.pt")
+    torch.save({"format": files.FORMAT + 1, "something": "new"}, tmp_path / "new.pt")
     refused(net, tmp_path / "new.pt", "was written by a newer version of this course: update the course")
     run = Run("OneCycle", tmp_path / "new.pt")
     with pytest.raises(CheckpointError, match="newer version of this course"):

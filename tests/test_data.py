@@ -580,6 +580,14 @@ def test_mnist_is_downloaded_and_a_damaged_file_is_named(settings, mnist, served
             load_mnist()
         assert file.read_bytes() == bad
 
+    images = raw / "t10k-images-idx3-ubyte"  # five images and five labels fit together, but are not MNIST
+    whole, five = images.read_bytes(), (5).to_bytes(4, "big")
+    images.write_bytes(whole[:4] + five + whole[8 : 16 + 5 * 784])
+    file.write_bytes(good[:4] + five + good[8:13])
+    with pytest.raises(DataError, match="raw is not complete or damaged: move that folder away"):
+        load_mnist()
+    images.write_bytes(whole)
+
     file.unlink()  # one file is missing: only that one is fetched
     (raw / "t10k-labels-idx1-ubyte.gz").unlink()
     load_mnist()

@@ -476,7 +476,13 @@ def _show_photographs() -> None:
     from IPython.display import display
 
     figure, data = plt.gcf(), BytesIO()
-    figure.savefig(data, format="jpeg", pil_kwargs={"quality": 85, "optimize": True})
+    figure.savefig(
+        data,
+        format="jpeg",
+        bbox_inches="tight",
+        pad_inches=0.05,
+        pil_kwargs={"quality": 85, "optimize": True},
+    )
     plt.close(figure)
     display(Shown(data.getvalue(), format="jpeg"))
 

@@ -215,7 +215,7 @@ def _read(response: requests.Response, name: str) -> bytes:
     if response.headers.get("Content-Encoding", "").lower() not in _ENCODINGS:
         raise urllib3.exceptions.DecodeError
     data = bytearray()
-    # Not iter_content: in a chunked body, it reads lines of any length.
+    # Not iter_content: in a chunked body, urllib3 2.2 reads lines of any length there.
     while part := response.raw.read(2**16, decode_content=True):
         data += part
         if max(len(data), response.raw.tell()) > MAX_BYTES:

@@ -1,26 +1,17 @@
 """Training and evaluation: what every notebook does with its network.
 
 `train` is one loop that a beginner can read from top to bottom; what stands around it checks the input, picks
-the precision and keeps checkpoints, so that the loop itself stays short.
+the precision and keeps checkpoints, so that the loop itself stays short. Files are `utils/checkpoint.py`'s matter.
 """
 
-import glob
-import io
-import os
-import re
-import secrets
 import sys
-import tempfile
 import time
 import warnings
-import zipfile
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -28,6 +19,7 @@ from torch.optim import lr_scheduler
 from tqdm import tqdm
 
 from utils import config
+from utils.checkpoint import FORMAT, CheckpointError, check_writable, fit_weights, read_file, write_file
 
 Loader = Iterable[tuple[Tensor, Tensor]]  # Batches, or a torch.utils.data.DataLoader
 
@@ -63,10 +55,6 @@ class Evaluation(NamedTuple):
 
 class TrainingError(RuntimeError):
     """Training cannot start or go on; the sentence says why and what to do."""
-
-
-class CheckpointError(ValueError):
-    """A file of weights cannot be read or written, or is of another network; the sentence says what to do."""
 
 
 # --- training -----------------------------------------------------------------------------------------------
@@ -120,7 +108,7 @@ def train(
     history = _resume(save_path, state, epochs, device, verbose) if resume else History()
     _check_steps(scheduler, epochs, len(history), _batches(train_loader) if each_batch else 1)
     if save_path:
-        _check_writable(Path(save_path))
+        check_writable(Path(save_path))
 
     epoch = step = 0
     try:
@@ -183,7 +171,7 @@ def train(
     except KeyboardInterrupt:
         _drop_unfinished(history)
         finished = "1 finished epoch" if len(history) == 1 else f"{len(history)} finished epochs"
-        kept = save_path is not None and Path(save_path).exists()
+        kept = len(history) > 0 and save_path and Path(save_path).exists()
         advice = f" With resume=True, train() goes on from {config.relative(save_path)}." if kept else ""
         print(f"Stopped in epoch {epoch}, batch {step}: the history holds {finished}.{advice}")
     except (RuntimeError, MemoryError) as error:
@@ -434,11 +422,7 @@ def _write_graph(writer: Any, net: nn.Module, images: Tensor) -> None:
         net.train()
 
 
-# --- checkpoints and weights --------------------------------------------------------------------------------
-
-FORMAT = 1
-FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
-STALE = 600  # seconds after which an unfinished file is certainly not being written any more
+# --- checkpoints -------------------------------------------------------------------------------------------
 
 
 def save_checkpoint(path: Path | str, state: dict[str, Any], history: History, epochs: int) -> None:
@@ -448,7 +432,7 @@ def save_checkpoint(path: Path | str, state: dict[str, Any], history: History, e
     checkpoint["random"] = torch.get_rng_state()
     if torch.cuda.is_available():
         checkpoint["random_cuda"] = torch.cuda.get_rng_state_all()
-    _write(checkpoint, Path(path))
+    write_file(checkpoint, Path(path))
 
 
 def _try_checkpoint(path: Path, state: dict[str, Any], history: History, epochs: int) -> None:
@@ -474,7 +458,7 @@ def _resume(
         if verbose:
             print(f"There is no checkpoint {shown} yet: training starts with epoch 1.")
         return History()
-    checkpoint = _read(Path(path))
+    checkpoint = read_file(Path(path))
     if not {"net", "optimizer", "scaler", "history", "epochs", "kinds", "random"} <= checkpoint.keys():
         raise CheckpointError(
             f"{shown} is no checkpoint of train(): delete it, or train without resume=True."
@@ -489,7 +473,7 @@ def _resume(
             f"{shown} is from a run of {checkpoint['epochs']} epochs, and its scheduler cannot go on to {epochs}: "
             f"ask for {checkpoint['epochs']}, or train without resume=True."
         )
-    weights = _fit(state["net"], checkpoint["net"], shown)
+    weights = fit_weights(state["net"], checkpoint["net"], shown)
     try:
         history = History(**checkpoint["history"])
         _drop_unfinished(history)
@@ -509,160 +493,3 @@ def _resume(
     if verbose:
         print(f"Going on after epoch {len(history)} of {epochs}, from {shown}.")
     return history
-
-
-def save_weights(net: nn.Module, path: Path | str) -> None:
-    """Write the network's state dict (weights, biases, batch norms' averages), on the CPU: portable and safe.
-
-    CheckpointError if it cannot be written; what was there before stays.
-    """
-    _write({name: tensor.cpu() for name, tensor in net.state_dict().items()}, Path(path))
-
-
-def load_weights(net: nn.Module, path: Path | str) -> None:
-    """Put the weights of a file of `save_weights`, or of a checkpoint of `train`, into `net`.
-
-    Weights in float16 become those of the network's own type. Runs no code of the file. CheckpointError if there
-    is no such file, or it holds something else than this network; the network then stays as it was.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise CheckpointError(
-            f"There is no file {config.relative(path)}: train the network first, or give another path."
-        )
-    content = _read(path)
-    weights = content["net"] if "net" in content and "history" in content else content
-    net.load_state_dict(_fit(net, weights, config.relative(path)))
-
-
-def _check_writable(path: Path) -> None:
-    """Find out before the first epoch, and not after it."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=path.parent).close()
-        if path.is_dir():
-            raise IsADirectoryError(None, "it is a folder")
-    except OSError as error:
-        raise CheckpointError(
-            f"{config.relative(path)} cannot be written ({error.strerror}): give another save_path."
-        ) from error
-
-
-def _write(content: dict[str, Any], path: Path) -> None:
-    """Write to a temporary file beside it, then rename: under the path there is always a whole file."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        buffer = io.BytesIO()
-        torch.save(_plain(content), buffer)
-        buffer.seek(0)
-        if unsafe := torch.serialization.get_unsafe_globals_in_checkpoint(buffer):
-            raise TypeError(f"{unsafe[0]} in it could not be read back")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as file:
-            file.write(buffer.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        _replace(temporary, path)
-    except Exception as error:  # OSError, or whatever is in the way of torch.save
-        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
-        raise CheckpointError(
-            f"{config.relative(path)} could not be written ({reason}): make room on the disk or give another path; "
-            "what was there before is still there."
-        ) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):  # of processes that were killed
-        with suppress(OSError):
-            if left.stat().st_mtime < path.stat().st_mtime - STALE:
-                left.unlink()
-
-
-def _replace(temporary: Path, path: Path) -> None:
-    """Rename; Windows refuses it while a virus scanner or another notebook reads the old file, so try for 3 s."""
-    for pause in (0.2, 0.8, 2.0):
-        with suppress(PermissionError):
-            os.replace(temporary, path)
-            return
-        time.sleep(pause)
-    os.replace(temporary, path)
-
-
-def _plain(value: Any) -> Any:
-    """NumPy's numbers (a learning rate of np.logspace, say) as Python's: `weights_only` reads no others."""
-    if isinstance(value, np.generic):
-        return value.item()
-    if type(value) is dict:
-        return {key: _plain(item) for key, item in value.items()}
-    return type(value)(map(_plain, value)) if type(value) in (list, tuple) else value
-
-
-def _read(path: Path) -> dict[str, Any]:
-    shown = config.relative(path)
-    try:
-        content = torch.load(_checked_copy(path), map_location="cpu", weights_only=True)
-    except (
-        Exception
-    ) as error:  # of many kinds: the file is cut short, is none of weights, would run code, ...
-        raise CheckpointError(
-            f"{shown} cannot be read as weights (it is damaged, or holds more than tensors): "
-            "delete it and train again, or give another file."
-        ) from error
-    if not isinstance(content, dict):
-        raise CheckpointError(
-            f"{shown} holds no weights by name: give a file that save_weights() or train() wrote."
-        )
-    if isinstance(content.get("format"), int) and content["format"] > FORMAT:
-        raise CheckpointError(f"{shown} was written by a newer version of this course: update the course.")
-    return content
-
-
-def _checked_copy(path: Path) -> io.BytesIO:
-    """The zip archive that torch.save wrote, with its checksums compared, which torch.load does not do.
-
-    Refused are compression, and the two names in a pickle, that can turn a small file into gigabytes.
-    """
-    copy = io.BytesIO()
-    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(copy, "w") as copied:
-        names, size = archive.namelist(), sum(entry.file_size for entry in archive.infolist())
-        if len(set(names)) < len(names) or size > path.stat().st_size:
-            raise ValueError("A name occurs twice, or something is compressed.")
-        for name in names:
-            content = archive.read(name)  # BadZipFile if its checksum is wrong
-            if name.endswith("data.pkl") and re.search(rb"\nbytearray|_rebuild_device_tensor", content):
-                raise ValueError("The pickle holds more than tensors.")
-            copied.writestr(name, content)
-    copy.seek(0)
-    return copy
-
-
-def _fit(net: nn.Module, weights: dict[str, Any], shown: str) -> dict[str, Tensor]:
-    """`weights` in the network's own types, if every name and shape is the network's; else says what differs."""
-    own = net.state_dict()
-    if not isinstance(weights, dict):
-        raise CheckpointError(
-            f"{shown} holds no weights by name: give a file that save_weights() or train() wrote."
-        )
-    missing, unknown = own.keys() - weights.keys(), weights.keys() - own.keys()
-    if missing or unknown:
-        lacks, has = f"it lacks {min(missing, default='')}", f"it has {min(map(str, unknown), default='')}"
-        example = lacks if missing else f"{has}, which the network lacks"
-        raise CheckpointError(
-            f"{shown} holds another network than {type(net).__name__} ({example}): build the network it was saved from."
-        )
-    fitting = {}
-    for name, tensor in own.items():
-        saved = weights[name]
-        shape = list(getattr(saved, "shape", []))
-        if type(saved) not in (Tensor, nn.Parameter) or shape != list(tensor.shape):
-            raise CheckpointError(
-                f"{shown} holds another {type(net).__name__}: {name} is {shape} there and {list(tensor.shape)} here, "
-                "so build the network with the same width and the same number of classes."
-            )
-        same_kind = saved.dtype == tensor.dtype or {saved.dtype, tensor.dtype} <= FLOATS
-        if not same_kind or saved.layout != torch.strided or saved.is_meta:
-            raise CheckpointError(
-                f"{shown} holds {name} as {saved.dtype}, not as {tensor.dtype}: give another file."
-            )
-        fitting[name] = saved.detach().to(tensor.dtype)
-    return fitting

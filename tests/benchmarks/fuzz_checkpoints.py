@@ -4,7 +4,7 @@
 
 Every file has to end in a CheckpointError that leaves the network as it was, or in a right load: of a damaged file
 the weights that were saved, of a strange one what plain torch.load() reads in it. Anything else stops the program
-with exit status 1 and leaves the file where it says.
+with exit status 1 and leaves the file where it says. For Linux and macOS.
 """
 
 import io
@@ -24,7 +24,8 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from utils.train import CheckpointError, load_weights, save_weights, train  # noqa: E402
+from utils.checkpoint import CheckpointError, load_weights, save_weights  # noqa: E402
+from utils.train import train  # noqa: E402
 
 MAX_SECONDS, MAX_GIB = 5.0, 0.5  # for one file
 

@@ -32,7 +32,10 @@ from utils.lesson import networks
 from utils.train import parameter_groups, train
 
 NETWORKS = {
+    "08_senet": "SENet",
     "10_mobilenet_v2": "MobileNetV2",
+    "13_shufflenet_v2": "ShuffleNetV2",
+    "14_efficientnet": "efficientnet",
 }
 
 
