@@ -481,7 +481,7 @@ def _show_photographs() -> None:
         format="jpeg",
         bbox_inches="tight",
         pad_inches=0.05,
-        pil_kwargs={"quality": 85, "optimize": True},
+        pil_kwargs={"quality": 75, "optimize": True},
     )
     plt.close(figure)
     display(Shown(data.getvalue(), format="jpeg"))
