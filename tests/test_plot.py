@@ -119,7 +119,8 @@ def test_it_imports_nothing_of_the_course_and_only_matplotlib_to_draw():
     tree = ast.parse(Path(plot.__file__).read_text(encoding="utf-8"))
     names = [n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
     names += [alias.name for n in ast.walk(tree) if isinstance(n, ast.Import) for alias in n.names]
-    assert {name.split(".")[0] for name in names} == {"collections", "typing", "matplotlib", "numpy", "PIL"}
+    drawing = {"matplotlib", "numpy", "PIL", "IPython"}  # IPython shows what was drawn
+    assert {name.split(".")[0] for name in names} == {"collections", "io", "typing"} | drawing
 
 
 def test_a_readers_dark_style_stays_theirs_and_out_of_the_figure(shown):
@@ -646,3 +647,13 @@ def test_input_that_does_not_fit_is_one_sentence_and_shows_nothing(draw, words, 
     assert message.endswith(".")
     assert "\n" not in message
     assert not shown
+
+
+def test_photographs_are_shown_as_jpeg_in_a_notebook(monkeypatch):
+    """There is no notebook here: the backend's name and IPython's display are stood in for."""
+    given = []
+    monkeypatch.setattr(plt, "get_backend", lambda: "module://matplotlib_inline.backend_inline")
+    monkeypatch.setattr("IPython.display.display", given.append)
+    plot.image_grid(np.zeros((4, 8, 8, 3), np.uint8))
+    assert [image.data[:2] for image in given] == [b"\xff\xd8"], "one JPEG"
+    assert not plt.get_fignums(), "a figure left open would be shown a second time"
