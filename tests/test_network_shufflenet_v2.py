@@ -5,6 +5,7 @@ import time
 import pytest
 import torch
 import torchvision
+from reference import count, lively, with_weights_of
 from torch import nn
 
 from utils import config, plot
@@ -28,36 +29,9 @@ def tools(lesson) -> dict:
     return names
 
 
-def count(net: nn.Module) -> int:
-    return sum(p.numel() for p in net.parameters())
-
-
 def torchvision_net(width: float, classes: int = 1000) -> nn.Module:
     name = f"shufflenet_v2_x{width:.1f}".replace(".", "_")
     return torchvision.models.get_model(name, num_classes=classes)
-
-
-def with_weights_of(net: nn.Module, reference: nn.Module) -> nn.Module:
-    """The same tensors in the same order; shapes have to agree one by one."""
-    theirs = list(reference.state_dict().values())
-    ours = net.state_dict()
-    assert [t.shape for t in ours.values()] == [t.shape for t in theirs]
-    net.load_state_dict(dict(zip(ours, theirs, strict=True)))
-    return net.eval()
-
-
-def lively(net: nn.Module) -> nn.Module:
-    """Random batch norms and last weights, so that no part of the network can hide behind a 0 or a 1."""
-    torch.manual_seed(0)
-    for module in net.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.running_mean.normal_(0, 0.1)
-            module.running_var.uniform_(0.1, 0.4)
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.normal_(module.bias, 0, 0.1)
-        if isinstance(module, nn.Linear):
-            nn.init.normal_(module.weight, 0, 0.05)
-    return net.eval()
 
 
 def one_sentence(error: pytest.ExceptionInfo) -> bool:
@@ -161,7 +135,7 @@ def test_the_wrong_digit_is_seen_in_the_count(lesson):
 
 @pytest.mark.parametrize("width", COUNTS)
 def test_same_output_as_torchvision_with_the_same_weights(lesson, width):
-    reference = lively(torchvision_net(width))
+    reference = lively(torchvision_net(width), (0.1, 0.4))
     net = with_weights_of(lesson.ShuffleNetV2(1000, width, lesson.IMAGENET_STRIDES), reference)
     images = torch.randn(2, 3, 224, 224)
     with torch.inference_mode():
@@ -172,7 +146,7 @@ def test_same_output_as_torchvision_with_the_same_weights(lesson, width):
 
 @pytest.mark.parametrize("size", [(32, 32), (65, 97)])
 def test_same_output_at_other_sizes(lesson, size):
-    reference = lively(torchvision_net(0.5))
+    reference = lively(torchvision_net(0.5), (0.1, 0.4))
     net = with_weights_of(lesson.ShuffleNetV2(1000, 0.5, lesson.IMAGENET_STRIDES), reference)
     images = torch.randn(3, 3, *size)
     with torch.inference_mode():
