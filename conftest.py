@@ -18,3 +18,5 @@ atexit.register(shutil.rmtree, _runs, ignore_errors=True)
 os.environ.setdefault("COURSE_RUN", "quick")
 os.environ["COURSE_RUNS_DIR"] = _runs
 os.environ["TQDM_DISABLE"] = "1"
+for name in ("COURSE_EPOCHS", "COURSE_PRECISION", "COURSE_RESUME"):
+    os.environ.pop(name, None)

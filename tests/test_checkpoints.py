@@ -211,9 +211,23 @@ def test_a_finished_run_is_not_trained_further(tmp_path, capsys):
     before = (tmp_path / "net.pt").read_bytes()
     again = Run("OneCycle", tmp_path / "net.pt")
     assert again.train(resume=True, verbose=True) == history
-    assert capsys.readouterr().out == f"Going on after epoch 4 of 4, from {tmp_path / 'net.pt'}.\n"
+    *lines, last = capsys.readouterr().out.splitlines()
+    assert last == f"Going on after epoch 4 of 4, from {tmp_path / 'net.pt'}."
+    assert [line.split("   ")[0] for line in lines] == [f"epoch {epoch}/4" for epoch in (1, 2, 3, 4)]
+    assert all(
+        f"{accuracy:6.2%}" in line for accuracy, line in zip(history.test_accuracy, lines, strict=True)
+    )
     assert same(again.outcome(history), never_stopped("OneCycle"))
     assert (tmp_path / "net.pt").read_bytes() == before
+
+
+def test_the_environment_can_ask_to_go_on(tmp_path, monkeypatch):
+    Run("OneCycle", tmp_path / "net.pt").stop_in(3, 1).train()
+    monkeypatch.setattr(module.config, "resume", True)
+    run = Run("OneCycle", tmp_path / "net.pt")
+    assert same(run.outcome(run.train()), never_stopped("OneCycle"))
+    without_a_file = Run("OneCycle")  # an experiment in a notebook keeps no checkpoint: it starts as ever
+    assert same(without_a_file.outcome(without_a_file.train()), never_stopped("OneCycle"))
 
 
 def test_without_a_scheduler_a_run_can_be_made_longer(tmp_path):

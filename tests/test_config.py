@@ -78,6 +78,24 @@ def test_run_sizes(read, value, name, train, test, epochs):
     assert found.epochs(full=30, short=5) == epochs
 
 
+@pytest.mark.parametrize("run", ["full", "short", "quick"])
+def test_the_number_of_epochs_can_be_given(read, run):
+    found = read(COURSE_RUN=run, COURSE_EPOCHS=" 3 ")
+    assert found.epochs(full=30, short=5) == 3
+
+
+@pytest.mark.parametrize("value", ["auto", "float32", "bfloat16", "float16", "BFloat16"])
+def test_precisions(read, value):
+    assert read(COURSE_PRECISION=value).precision == value.lower()
+    assert read().precision == "auto"
+
+
+def test_resuming_is_asked_for_by_a_word(read):
+    assert read(COURSE_RESUME="yes").resume is True
+    assert read(COURSE_RESUME="no").resume is False
+    assert read().resume is False
+
+
 def test_empty_values_are_no_values(read, accelerators):
     accelerators(cuda=False, mps=False)
     found = read(COURSE_RUN="", COURSE_DEVICE=" ", COURSE_DATA="", COURSE_DATA_DIR="", COURSE_RUNS_DIR=" ")
@@ -101,6 +119,11 @@ def test_the_device_can_be_chosen(read, accelerators, value):
     ("variable", "value", "advice"),
     [
         ("COURSE_RUN", "fast", "set it to full or short or quick, or unset it."),
+        ("COURSE_EPOCHS", "0", "set it to 1 or more, or unset it."),
+        ("COURSE_EPOCHS", "-1", "set it to 1 or more, or unset it."),
+        ("COURSE_EPOCHS", "2.5", "set it to 1 or more, or unset it."),
+        ("COURSE_PRECISION", "fp16", "set it to auto or float32 or bfloat16 or float16, or unset it."),
+        ("COURSE_RESUME", "maybe", "set it to yes or no, or unset it."),
         ("COURSE_DATA", "samples", "set it to auto or official or sample, or unset it."),
         ("COURSE_DEVICE", "gpu", "set it to cpu, cuda or mps, or unset it."),
         ("COURSE_DEVICE", "cuda:99", "set it to cpu, cuda or mps, or unset it."),

@@ -1,12 +1,15 @@
 """Device, run size and folders: what the environment says, read once when this module is imported.
 
-Five variables, all optional, set before Jupyter starts:
+Eight variables, all optional, set before Jupyter starts:
 
-    COURSE_RUN       full, short or quick: how much data and how many epochs
-    COURSE_DEVICE    cuda, cuda:1, mps or cpu
-    COURSE_DATA      auto, official (fail rather than fall back) or sample
-    COURSE_DATA_DIR  the folder of the data sets, instead of data/
-    COURSE_RUNS_DIR  the folder for checkpoints and TensorBoard logs, instead of data/runs/
+    COURSE_RUN        full, short or quick: how much data and how many epochs
+    COURSE_EPOCHS     a number of epochs, instead of the notebook's own
+    COURSE_DEVICE     cuda, cuda:1, mps or cpu
+    COURSE_PRECISION  auto, float32, bfloat16 or float16: what train() calculates in
+    COURSE_RESUME     yes: train() goes on from its checkpoint if there is one
+    COURSE_DATA       auto, official (fail rather than fall back) or sample
+    COURSE_DATA_DIR   the folder of the data sets, instead of data/
+    COURSE_RUNS_DIR   the folder for checkpoints and TensorBoard logs, instead of data/runs/
 """
 
 import os
@@ -37,7 +40,17 @@ RUN_SIZES = {
     "quick": RunSize("quick", 256, 128),
 }
 DATA_SOURCES = ("auto", "official", "sample")
-VARIABLES = ("COURSE_RUN", "COURSE_DEVICE", "COURSE_DATA", "COURSE_DATA_DIR", "COURSE_RUNS_DIR")
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+VARIABLES = (
+    "COURSE_RUN",
+    "COURSE_EPOCHS",
+    "COURSE_DEVICE",
+    "COURSE_PRECISION",
+    "COURSE_RESUME",
+    "COURSE_DATA",
+    "COURSE_DATA_DIR",
+    "COURSE_RUNS_DIR",
+)
 
 
 def _choice(variable: str, choices: tuple[str, ...], default: str) -> str:
@@ -45,6 +58,13 @@ def _choice(variable: str, choices: tuple[str, ...], default: str) -> str:
     if value not in choices:
         raise ConfigError(f"{variable}={value} is not known: set it to {' or '.join(choices)}, or unset it.")
     return value
+
+
+def _whole_number(variable: str) -> int | None:
+    value = os.environ.get(variable, "").strip()
+    if value and not (value.isdecimal() and int(value) > 0):
+        raise ConfigError(f"{variable}={value} is no number of epochs: set it to 1 or more, or unset it.")
+    return int(value) if value else None
 
 
 def _folder(variable: str, default: Path) -> Path:
@@ -83,16 +103,21 @@ _check_names()
 root = Path(__file__).resolve().parent.parent
 device = _device()
 run = RUN_SIZES[_choice("COURSE_RUN", tuple(RUN_SIZES), "short" if device.type == "cpu" else "full")]
+precision = _choice("COURSE_PRECISION", PRECISIONS, "auto")
+resume = _choice("COURSE_RESUME", ("yes", "no"), "no") == "yes"
 data_source = _choice("COURSE_DATA", DATA_SOURCES, "auto")
 data_dir = _folder("COURSE_DATA_DIR", root / "data")
 runs_dir = _folder("COURSE_RUNS_DIR", root / "data" / "runs")
 samples_dir = root / "data" / "samples"
 pictures = root / "data" / "images"
+checkpoints = root / "data" / "checkpoints"  # trained weights that come with the course
+results = root / "data" / "results"  # what the runs behind them measured
+_epochs = _whole_number("COURSE_EPOCHS")
 
 
 def epochs(full: int, short: int) -> int:
-    """The number of epochs for this run size: `full`, `short`, or 1 in the quick run."""
-    return {"full": full, "short": short, "quick": 1}[run.name]
+    """The number of epochs: COURSE_EPOCHS, else by the run size `full`, `short`, or 1 in the quick run."""
+    return _epochs or {"full": full, "short": short, "quick": 1}[run.name]
 
 
 def run_folder(notebook: str) -> Path:
@@ -121,7 +146,8 @@ def device_name() -> str:
     """The device in words, for example "NVIDIA H200" or "CPU with 2 threads"."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return "Apple GPU" if device.type == "mps" else f"CPU with {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return "Apple GPU" if device.type == "mps" else f"CPU with {threads} thread{'' if threads == 1 else 's'}"
 
 
 def show(dataset: str, epochs: int, full: str) -> None:

@@ -83,13 +83,14 @@ def train(
     criterion: takes logits [B, K] and labels [B], gives the mean loss of the batch.
     scheduler: stepped once a batch (OneCycleLR, CyclicLR) or once an epoch (all others; ReduceLROnPlateau gets
         the training loss); scheduler_step="batch" or "epoch" decides for it.
-    save_path: after each epoch, write a checkpoint there.  resume: go on from that checkpoint if there is one; on
-        a CPU the numbers are then those of a run that was never stopped (if all random numbers are torch's own).
+    save_path: after each epoch, write a checkpoint there.  resume, or COURSE_RESUME=yes: go on from that checkpoint
+        if there is one; on a CPU the numbers are then those of a run that was never stopped (if all random numbers
+        are torch's own).
     writer: a TensorBoard SummaryWriter for the graph and the figures of each epoch.
     verbose: a progress bar and one printed line for each epoch.
     device: where to train, config.device unless told.
-    precision: "float32", "bfloat16", "float16", or "auto": bfloat16 on a GPU that has it, float16 on one that
-        has not, float32 elsewhere.
+    precision: "float32", "bfloat16", "float16", or "auto": COURSE_PRECISION, else bfloat16 on a GPU that has it,
+        float16 on one that has not, float32 elsewhere.
 
     Stop it with Ctrl-C (the stop button): the history of the finished epochs is returned. TrainingError, before
     or at the first step where it can be known, if the parts do not fit together or the loss is not finite.
@@ -105,6 +106,7 @@ def train(
     each_batch = _steps_each_batch(scheduler, scheduler_step)
     _check_parts(net, train_loader, test_loader, epochs, optimizer, scheduler)
     state = {"net": net, "optimizer": optimizer, "scheduler": scheduler, "scaler": scaler}
+    resume = resume or (config.resume and save_path is not None)
     history = _resume(save_path, state, epochs, device, verbose) if resume else History()
     _check_steps(scheduler, epochs, len(history), _batches(train_loader) if each_batch else 1)
     if save_path:
@@ -167,7 +169,7 @@ def train(
             if save_path:
                 _try_checkpoint(Path(save_path), state, history, epochs)
             if verbose:
-                print(_line(history, epochs))
+                print(_line(history, epoch, epochs))
     except KeyboardInterrupt:
         _drop_unfinished(history)
         finished = "1 finished epoch" if len(history) == 1 else f"{len(history)} finished epochs"
@@ -246,6 +248,8 @@ def _dtype(device: torch.device, precision: str) -> torch.dtype:
     """The type in which convolutions and matrix products are calculated; weights stay float32."""
     dtypes = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
     if precision == "auto":
+        precision = config.precision
+    if precision == "auto":
         if device.type != "cuda":
             return torch.float32
         return torch.bfloat16 if torch.cuda.get_device_capability(device)[0] >= 8 else torch.float16
@@ -278,13 +282,14 @@ def _progress(loader: Loader, name: str, verbose: bool) -> tqdm:
     return tqdm(loader, name, leave=False, file=sys.stdout, unit="batch", ncols=80, **silent)
 
 
-def _line(history: History, epochs: int) -> str:
+def _line(history: History, epoch: int, epochs: int) -> str:
+    i = epoch - 1
     return (
-        f"epoch {len(history):>{len(str(epochs))}}/{epochs}"
-        f"   train: loss {history.train_loss[-1]:.3f}, {history.train_accuracy[-1]:6.2%}"
-        f"   test: loss {history.test_loss[-1]:.3f}, {history.test_accuracy[-1]:6.2%}"
-        f"   lr {history.learning_rate[-1]:.2g}"
-        f"   {history.seconds[-1]:.1f} s, {history.images_per_second[-1]:,.0f} images/s"
+        f"epoch {epoch:>{len(str(epochs))}}/{epochs}"
+        f"   train: loss {history.train_loss[i]:.3f}, {history.train_accuracy[i]:6.2%}"
+        f"   test: loss {history.test_loss[i]:.3f}, {history.test_accuracy[i]:6.2%}"
+        f"   lr {history.learning_rate[i]:.2g}"
+        f"   {history.seconds[i]:.1f} s, {history.images_per_second[i]:,.0f} images/s"
     )
 
 
@@ -491,5 +496,7 @@ def _resume(
         ) from error
     state["net"].load_state_dict(weights)
     if verbose:
+        for epoch in range(1, len(history) + 1):
+            print(_line(history, epoch, epochs))
         print(f"Going on after epoch {len(history)} of {epochs}, from {shown}.")
     return history
