@@ -79,9 +79,11 @@ def test_run_sizes(read, value, name, train, test, epochs):
 
 
 @pytest.mark.parametrize("run", ["full", "short", "quick"])
-def test_the_number_of_epochs_can_be_given(read, run):
+def test_the_number_of_epochs_can_be_given(read, capsys, run):
     found = read(COURSE_RUN=run, COURSE_EPOCHS=" 3 ")
     assert found.epochs(full=30, short=5) == 3
+    found.show("CIFAR-10", epochs=3, full="30 epochs")
+    assert ", 3 epochs (COURSE_EPOCHS), on " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("value", ["auto", "float32", "bfloat16", "float16", "BFloat16"])

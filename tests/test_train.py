@@ -322,13 +322,13 @@ def test_the_first_step_in_float16_is_not_skipped(parts):
 )
 def test_the_precision_on_a_gpu_is_one_that_it_has(monkeypatch, generation, expected):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (generation, 0))
-    assert module._dtype(torch.device("cuda"), "auto") == expected
-    assert module._dtype(torch.device("mps"), "auto") == torch.float32
+    assert module.calculation_dtype(torch.device("cuda"), "auto") == expected
+    assert module.calculation_dtype(torch.device("mps"), "auto") == torch.float32
     monkeypatch.setattr(
         module.config, "precision", "float16"
     )  # what the environment asks for, unless told here
-    assert module._dtype(torch.device("cuda"), "auto") == torch.float16
-    assert module._dtype(torch.device("cuda"), "float32") == torch.float32
+    assert module.calculation_dtype(torch.device("cuda"), "auto") == torch.float16
+    assert module.calculation_dtype(torch.device("cuda"), "float32") == torch.float32
 
 
 def test_a_weighted_criterion_goes_to_the_device_with_the_network(parts):

@@ -164,7 +164,7 @@ def show(dataset: str, epochs: int, full: str) -> None:
         "sample": "the built-in sample",
     }[data_source]
     versions = f"Python {platform.python_version()}, torch {torch.__version__}, torchvision {torchvision.__version__}"
-    plural = "epoch" if epochs == 1 else "epochs"
+    plural = ("epoch" if epochs == 1 else "epochs") + (" (COURSE_EPOCHS)" if _epochs else "")
     name = run.name.capitalize()
     print(f"{name} run: {size}, {epochs} {plural}, on {device_name()}. Data: {source}. {versions}.")
     print(f"Full run: {full}. Other sizes: set COURSE_RUN to quick, short or full and start Jupyter again.")

@@ -171,7 +171,7 @@ class Batches:
         self.device = torch.device(device) if device else config.device
         self.images = image_set.images.to(self.device)
         self.labels = image_set.labels.to(self.device)
-        self.classes = image_set.classes
+        self.name, self.classes = image_set.name, image_set.classes
         self.mean = torch.tensor(image_set.mean, device=self.device).view(1, -1, 1, 1)
         self.std = torch.tensor(image_set.std, device=self.device).view(1, -1, 1, 1)
         self.batch_size, self.shuffle = batch_size, shuffle

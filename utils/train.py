@@ -99,7 +99,7 @@ def train(
     net.to(device, memory_format=torch.channels_last)  # faster convolutions, on GPUs and on CPUs
     if isinstance(criterion, nn.Module):
         criterion.to(device)
-    dtype = _dtype(device, precision)
+    dtype = calculation_dtype(device, precision)
     autocast = torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
     # float16 cannot hold small gradients, so the loss is scaled up; the usual 65,536 is too much for many first steps
     scaler = torch.amp.GradScaler(device.type, init_scale=1024.0, enabled=dtype == torch.float16)
@@ -200,7 +200,7 @@ def evaluate(
     device = torch.device(device) if device else config.device
     criterion = criterion or F.cross_entropy
     net.to(device, memory_format=torch.channels_last)
-    dtype = _dtype(device, precision)
+    dtype = calculation_dtype(device, precision)
     autocast = torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
     in_training = [module for module in net.modules() if module.training]
     net.eval()
@@ -244,8 +244,8 @@ def parameter_groups(net: nn.Module, weight_decay: float) -> list[dict[str, Any]
 # --- what the loop uses -------------------------------------------------------------------------------------
 
 
-def _dtype(device: torch.device, precision: str) -> torch.dtype:
-    """The type in which convolutions and matrix products are calculated; weights stay float32."""
+def calculation_dtype(device: torch.device, precision: str = "auto") -> torch.dtype:
+    """The type in which `train` calculates convolutions and matrix products; weights stay float32."""
     dtypes = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
     if precision == "auto":
         precision = config.precision
