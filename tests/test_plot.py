@@ -51,6 +51,7 @@ EVERY_FIGURE = {
     "confusion": lambda: plot.confusion([[4, 1, 0], [0, 0, 0], [2, 2, 2]], CLASSES),
     "bars": lambda: plot.bars(["a", "b"], [1.5, 20], "time, ms"),
     "lines": lambda: plot.lines([1, 2], {"a": [1, 2], "b": [3, 4]}, "x, m", "y, s", log_x=True, log_y=True),
+    "points": lambda: plot.points(["a", "b"], [10, 1000], [0.5, 0.75], "cost", "accuracy", log_x=True),
     "planes": lambda: plot.planes({"a": np.zeros((4, 2)), "b": np.eye(2)}),
 }
 
@@ -584,6 +585,18 @@ def test_markers_leave_when_points_would_merge(shown):
     few, many = (figure.axes[0].lines[0].get_marker() for figure in shown)
     assert few == "o"
     assert many in ("", "None", None)
+
+
+def test_points_stand_at_their_numbers_with_their_names(shown):
+    plot.points(["small", "large"], [10, 1000], [0.5, 0.75], "cost, M", "accuracy", log_x=True)
+    axes = shown[0].axes[0]
+    assert axes.collections[0].get_offsets().tolist() == [[10, 0.5], [1000, 0.75]]
+    assert [(t.get_text(), *t.xy) for t in axes.texts] == [("small", 10, 0.5), ("large", 1000, 0.75)]
+    assert (axes.get_xscale(), axes.get_xlabel(), axes.get_ylabel()) == ("log", "cost, M", "accuracy")
+    inside = axes.get_window_extent()
+    assert all(
+        inside.x0 <= t.get_window_extent().x0 and t.get_window_extent().x1 <= inside.x1 for t in axes.texts
+    )
 
 
 def test_planes_gives_each_set_a_panel(shown):

@@ -301,6 +301,21 @@ def lines(
 
 
 @plt.rc_context(STYLE)
+def points(names: Names, x: ArrayLike, y: ArrayLike, x_label: str, y_label: str, log_x: bool = False) -> None:
+    """A point with its name for each pair of numbers, x [N] and y [N]; labels give the quantity and its unit."""
+    across, up = _numbers("x", x, None), _numbers("y", y, None)
+    _same_length(names=names, x=across, y=up)
+    _, axes = plt.subplots(figsize=(8, 4))
+    axes.scatter(across, up, color=BLUE, zorder=3)
+    for name, *place in zip(names, across, up, strict=True):
+        axes.annotate(name, place, (6, 6), textcoords="offset points", fontsize=9)
+    axes.margins(x=0.2, y=0.15)  # room for the names
+    _number_axis(axes.xaxis, x_label, log_x)
+    _number_axis(axes.yaxis, y_label, log=False)
+    plt.show()
+
+
+@plt.rc_context(STYLE)
 def planes(sets: Mapping[str, ArrayLike], columns: int = 6) -> None:
     """Points in the plane, [N, 2], a panel for each set; the colour runs from the first point to the last."""
     sets = _series(sets, None, 2)

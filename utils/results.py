@@ -14,12 +14,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import torch
 import torchvision
 from torch import nn
 from torchinfo import summary
 
-from utils import config
+from utils import config, plot
 from utils.checkpoint import load_weights, write_file
 from utils.data import Batches, load_cifar10, load_mnist
 from utils.lesson import networks
@@ -267,8 +268,26 @@ def write_readme() -> None:
     path.write_text(head + BEGIN + "\n" + table() + "\n" + END + tail, encoding="utf-8")
 
 
+def write_figure() -> None:
+    """Draw accuracy on CIFAR-10 against multiply-adds: data/results/accuracy.svg, for the README."""
+    records = [read_record(name) for name in NETWORKS if (config.results / f"{name}.json").is_file()]
+    records = [record for record in records if record["data"] == "CIFAR-10"]
+    plt.switch_backend("svg")
+    plt.rcParams["svg.hashsalt"] = "course"  # the same file for the same numbers
+    plt.show = lambda: plt.savefig(config.results / "accuracy.svg", metadata={"Date": None})
+    plot.points(
+        [f"{record['network']} ({record['epochs']} epochs)" for record in records],
+        [record["mult_adds"] / 1e6 for record in records],
+        [100 * record["accuracy"] for record in records],
+        "multiply-adds for an image, millions",
+        "accuracy on the test set, %",
+        log_x=True,
+    )
+
+
 if __name__ == "__main__":
     if sys.argv[1:2] == ["publish"]:
         for name in sys.argv[2:]:
             publish(name)
     write_readme()
+    write_figure()
