@@ -2,7 +2,7 @@
 
 A notebook's section 9 writes a record of its run beside the weights. `python -m utils.results publish NAME` copies
 both of a full run into data/results and data/checkpoints; `python -m utils.results` writes the README's table and
-figure again. NAME is a notebook's, 10_mobilenet_v2, or a notebook's and a variant's, 13_shufflenet_v2_x0_5.
+figure again. NAME is a notebook's, such as 10_mobilenet_v2.
 """
 
 import json
@@ -31,7 +31,6 @@ from utils.train import Evaluation, History, calculation_dtype, evaluate
 NETWORKS = {
     "08_senet": lambda: networks("08_senet").SENet(classes=10),
     "10_mobilenet_v2": lambda: networks("10_mobilenet_v2").MobileNetV2(classes=10),
-    "13_shufflenet_v2_x0_5": lambda: networks("13_shufflenet_v2").ShuffleNetV2(classes=10, width=0.5),
     "13_shufflenet_v2": lambda: networks("13_shufflenet_v2").ShuffleNetV2(classes=10, width=1.0),
     "14_efficientnet": lambda: networks("14_efficientnet").efficientnet("b0", classes=10),
     "15_efficientnet_mnist": lambda: networks("15_efficientnet_mnist").mnist_net(),
@@ -244,16 +243,12 @@ def table() -> str:
         epochs = f"{record['epochs']} epochs" if record["epochs"] > 1 else "1 epoch"
         peer = f"{tutorial['accuracy']:.2%}, {tutorial['epochs']} epochs" if tutorial else ""
         lines.append(
-            f"| {record['network']} | `{_notebook(name)}` | **{record['accuracy']:.2%}** | {epochs} of "
+            f"| {record['network']} | `{name}` | **{record['accuracy']:.2%}** | {epochs} of "
             f"{record['train_images']:,} images of {record['data']} | {record['parameters']:,} | "
             f"{record['mult_adds'] / 1e6:.1f} M | {record['seconds_an_epoch'] / 60:.1f} min, {record['device']}, "
             f"{record['precision']} | {peer} |"
         )
     return "\n".join(lines) + "\n"
-
-
-def _notebook(name: str) -> str:
-    return next(p.stem for p in (config.root / "notebooks").glob("*.ipynb") if name.startswith(p.stem))
 
 
 def write_readme() -> None:

@@ -52,7 +52,6 @@ CHANGES = {
     "no label smoothing": {"smoothing": 0.0},
     "warm-up in a twentieth of the steps": {"warm_up": 0.05},
     "cutout of 8 pixels": {"cutout": 8},
-    "no shifts by up to four pixels": {"crop_padding": 0},
 }
 AVERAGED = "averaged weights (decay 0.99)"
 
