@@ -77,10 +77,19 @@ def _folder(variable: str, default: Path) -> Path:
 
 def _device() -> torch.device:
     value = os.environ.get("COURSE_DEVICE", "").strip().lower()
+    local_rank = os.environ.get("LOCAL_RANK")  # from torchrun: each process of a machine has its own GPU
+    if local_rank and value in ("", "cuda") and torch.cuda.is_available():
+        if int(local_rank) >= torch.cuda.device_count():
+            raise ConfigError(
+                f"There are more processes than GPUs here, which are {torch.cuda.device_count()}: "
+                "start torchrun with --nproc-per-node=gpu, or set COURSE_DEVICE=cpu."
+            )
+        return torch.device("cuda", int(local_rank))
     if not value:
         if torch.cuda.is_available():
             return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        # several processes cannot exchange what is on Apple's GPU
+        return torch.device("mps" if torch.backends.mps.is_available() and not local_rank else "cpu")
     try:
         device = torch.device(value)
         torch.empty(1, device=device).sum().item()  # fails here, and not in the middle of a lesson
@@ -112,6 +121,7 @@ samples_dir = root / "data" / "samples"
 pictures = root / "data" / "images"
 checkpoints = root / "data" / "checkpoints"  # trained weights that come with the course
 results = root / "data" / "results"  # what the runs behind them measured
+sync_batch_norm = False  # several processes: batch norms over the images of all (option of utils/script.py)
 _epochs = _whole_number("COURSE_EPOCHS")
 
 

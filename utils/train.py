@@ -1,7 +1,8 @@
 """Training and evaluation: what every notebook does with its network.
 
 `train` is one loop that a beginner can read from top to bottom; what stands around it checks the input, picks
-the precision and keeps checkpoints, so that the loop itself stays short. Files are `utils/checkpoint.py`'s matter.
+the precision and keeps checkpoints, so that the loop itself stays short. Files are `utils/checkpoint.py`'s matter,
+several processes `utils/distributed.py`'s: in a single one, what the loop calls there does nothing.
 """
 
 import sys
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from torch.optim import lr_scheduler
 from tqdm import tqdm
 
-from utils import config
+from utils import config, distributed
 from utils.checkpoint import FORMAT, CheckpointError, check_writable, fit_weights, read_file, write_file
 
 Loader = Iterable[tuple[Tensor, Tensor]]  # Batches, or a torch.utils.data.DataLoader
@@ -85,16 +86,23 @@ def train(
         the training loss); scheduler_step="batch" or "epoch" decides for it.
     save_path: after each epoch, write a checkpoint there.  resume, or COURSE_RESUME=yes: go on from that checkpoint
         if there is one; on a CPU the numbers are then those of a run that was never stopped (if all random numbers
-        are torch's own).
+        are torch's own, and as many processes go on as stopped).
     writer: a TensorBoard SummaryWriter for the graph and the figures of each epoch.
     verbose: a progress bar and one printed line for each epoch.
     device: where to train, config.device unless told.
     precision: "float32", "bfloat16", "float16", or "auto": COURSE_PRECISION, else bfloat16 on a GPU that has it,
         float16 on one that has not, float32 elsewhere.
 
+    In several processes (see utils/script.py), each trains on its share of every batch, and the loaders have to give
+    the same batches in all: Batches do, and a DataLoader whose order is torch's own. Without dropout and batch norm
+    the losses are those of one process, up to rounding; a batch norm sees its share alone, unless
+    config.sync_batch_norm. A mean that the criterion weights (by class, say) becomes the mean of the shares' means.
+
     Stop it with Ctrl-C (the stop button): the history of the finished epochs is returned. TrainingError, before
     or at the first step where it can be known, if the parts do not fit together or the loss is not finite.
     """
+    if not distributed.is_main():
+        verbose, writer = False, None  # one process speaks and writes for all
     device = torch.device(device) if device else config.device
     net.to(device, memory_format=torch.channels_last)  # faster convolutions, on GPUs and on CPUs
     if isinstance(criterion, nn.Module):
@@ -105,6 +113,7 @@ def train(
     scaler = torch.amp.GradScaler(device.type, init_scale=1024.0, enabled=dtype == torch.float16)
     each_batch = _steps_each_batch(scheduler, scheduler_step)
     _check_parts(net, train_loader, test_loader, epochs, optimizer, scheduler)
+    model = distributed.parallel(net, config.sync_batch_norm)  # `net` itself, in a single process
     state = {"net": net, "optimizer": optimizer, "scheduler": scheduler, "scaler": scaler}
     resume = resume or (config.resume and save_path is not None)
     history = _resume(save_path, state, epochs, device, verbose) if resume else History()
@@ -121,22 +130,23 @@ def train(
             name = f"epoch {epoch}/{epochs}"
             for step, (images, labels) in enumerate(_progress(train_loader, name, verbose), start=1):
                 _check_images(images)
+                images_seen += len(labels)
+                images, labels, own, weight = distributed.share(images, labels)  # all, in a single process
                 images = _to_device(images, device, torch.channels_last)
-                with autocast:
-                    logits = net(images)
+                with autocast, distributed.own_draws(epoch, step):
+                    logits = model(images)
                     _check_batch(logits, labels, train_loader, step)
                     labels = _to_device(labels, device)
                     loss = criterion(logits, labels)
 
                 # Sums stay on the device: reading one, as `.item()` does, makes a GPU wait for it.
-                loss_sum += loss.detach() * len(labels)
-                correct += (logits.detach().argmax(1) == labels).sum()
-                images_seen += len(labels)
+                loss_sum += loss.detach() * own
+                correct += (logits.detach().argmax(1) == labels)[:own].sum()
                 if device.type == "cpu" or step % 100 == 0:
                     _check_finite(loss_sum, epoch, step)
 
                 optimizer.zero_grad()
-                scaler.scale(loss).backward()
+                scaler.scale(loss * weight).backward()
                 scaler.step(optimizer)
                 scaler.update()
                 learning_rate = float(optimizer.param_groups[0]["lr"])
@@ -146,10 +156,12 @@ def train(
                 raise TrainingError(
                     f"The training loader gave no batches in epoch {epoch}: check the data set and the batch size."
                 )
+            loss_sum, correct = distributed.total(torch.stack([loss_sum, correct]))
             _check_finite(loss_sum, epoch, step)
             train_loss, train_accuracy = loss_sum.item() / images_seen, correct.item() / images_seen
             train_seconds = time.perf_counter() - start
 
+            distributed.same_buffers(net)
             test = evaluate(net, test_loader, criterion, device=device, precision=precision)
             if scheduler is not None and not each_batch:
                 plateau = isinstance(scheduler, lr_scheduler.ReduceLROnPlateau)
@@ -166,11 +178,13 @@ def train(
                 _write_scalars(writer, history)
                 if epoch == 1:
                     _write_graph(writer, net, images[:1])
-            if save_path:
+            if save_path and distributed.is_main():
                 _try_checkpoint(Path(save_path), state, history, epochs)
             if verbose:
                 print(_line(history, epoch, epochs))
     except KeyboardInterrupt:
+        if distributed.processes() > 1:
+            raise  # the others may be in another batch: there is no going on together
         _drop_unfinished(history)
         finished = "1 finished epoch" if len(history) == 1 else f"{len(history)} finished epochs"
         kept = len(history) > 0 and save_path and Path(save_path).exists()
@@ -209,14 +223,15 @@ def evaluate(
         all_probabilities, all_labels = [], []
         for step, (images, labels) in enumerate(loader, start=1):
             _check_images(images)
+            all_labels.append(labels)
+            images, labels, own, _ = distributed.share(images, labels)
             images = _to_device(images, device, torch.channels_last)
             with autocast:
                 logits = net(images)
                 _check_batch(logits, labels, loader, step)
                 labels = _to_device(labels, device)
-                loss_sum += criterion(logits, labels) * len(labels)
-            all_probabilities.append(logits.float().softmax(1))
-            all_labels.append(labels)
+                loss_sum += criterion(logits, labels) * own
+            all_probabilities.append(distributed.in_place(logits.float().softmax(1), len(all_labels[-1])))
     finally:
         for module in in_training:
             module.training = True
@@ -224,9 +239,9 @@ def evaluate(
         raise TrainingError(
             "The loader to evaluate on gave no batches: check the data set and the batch size."
         )
-    probabilities, labels = torch.cat(all_probabilities).cpu(), torch.cat(all_labels).cpu()
+    probabilities, labels = distributed.total(torch.cat(all_probabilities)).cpu(), torch.cat(all_labels).cpu()
     accuracy = (probabilities.argmax(1) == labels).sum().item() / len(labels)
-    return Evaluation(loss_sum.item() / len(labels), accuracy, probabilities, labels)
+    return Evaluation(distributed.total(loss_sum).item() / len(labels), accuracy, probabilities, labels)
 
 
 def parameter_groups(net: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -394,6 +409,8 @@ def _known_cause(error: Exception, device: torch.device) -> str | None:
         return f"{device} ran out of memory; make the batches or the pictures smaller, restart the notebook."
     if "view size is not compatible" in text:
         return "use .flatten(1) or .reshape() in the network in place of .view(), which needs another order in memory."
+    if "finished reduction in the prior iteration" in text:
+        return "some weights have no part in the loss, which several processes need: freeze or remove them."
     return None
 
 
@@ -459,11 +476,11 @@ def _resume(
     if path is None:
         raise TrainingError("resume=True needs to know the checkpoint: give save_path too.")
     shown = config.relative(path)
-    if not Path(path).exists():
+    checkpoint = distributed.from_main(lambda: read_file(Path(path)) if Path(path).exists() else None)
+    if checkpoint is None:
         if verbose:
             print(f"There is no checkpoint {shown} yet: training starts with epoch 1.")
         return History()
-    checkpoint = read_file(Path(path))
     if not {"net", "optimizer", "scaler", "history", "epochs", "kinds", "random"} <= checkpoint.keys():
         raise CheckpointError(
             f"{shown} is no checkpoint of train(): delete it, or train without resume=True."
