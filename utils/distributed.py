@@ -57,6 +57,14 @@ def is_main() -> bool:
     return rank() == 0
 
 
+def restarts() -> int:
+    """How often torchrun has started these processes again; 0 in the first start.
+
+    Each machine counts only the failures of its own processes, so this is the sum over all.
+    """
+    return int(total(torch.tensor(int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")))))
+
+
 def claim(word: str) -> Callable[[], bool]:
     """A function that is True for the first process to call it and False for the others, also when some have died.
 
@@ -64,7 +72,7 @@ def claim(word: str) -> Callable[[], bool]:
     """
     host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     store = dist.TCPStore(host, port, is_master=False, timeout=timedelta(seconds=30))
-    key = f"course/{word}/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
+    key = f"course/{word}/{restarts()}"
 
     def first() -> bool:
         try:

@@ -289,11 +289,11 @@ def run(options: argparse.Namespace) -> None:
     import matplotlib.pyplot as plt
 
     matplotlib.use("agg")
-    restarts = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
-    config.resume = config.resume or options.resume or restarts > 0
     config.sync_batch_norm = options.sync_batch_norm
     distributed.start(config.device, options.timeout)
     herald = Herald()
+    restarts = distributed.restarts()
+    config.resume = config.resume or options.resume or restarts > 0
 
     name = options.notebook.stem
     if distributed.is_main():
@@ -309,7 +309,7 @@ def run(options: argparse.Namespace) -> None:
     if distributed.processes() > 1:
         print(f"{name} in {distributed.processes()} processes, each with its share of every batch.")
     if restarts:
-        print(f"Restart {restarts}: going on from the last checkpoint.")
+        print("A restart: going on from the last checkpoint.")
 
     figures = Figures(folder)
     plt.show = figures.save

@@ -1,0 +1,102 @@
+"""What do two processes bring? Run by hand, on a machine that does nothing else:
+
+    .venv/bin/python tests/benchmarks/distributed_throughput.py [--rounds 5] [--notebook 10_mobilenet_v2]
+
+Prints images per second of train() in one process and in --processes of them, with one thread each, and in one process
+with as many threads: on a CPU, threads are the other way to use a second core. The global batch is the same for all.
+The ways run in turn, round by round, so that a machine that slows down slows all of them; the ratios are medians over
+the rounds. On GPUs each process has its own, and the row of the threads says nothing.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+NETWORKS = {
+    "08_senet": lambda notebook: notebook.SENet(classes=10),
+    "10_mobilenet_v2": lambda notebook: notebook.MobileNetV2(classes=10),
+    "13_shufflenet_v2": lambda notebook: notebook.ShuffleNetV2(classes=10, width=0.5),
+    "14_efficientnet": lambda notebook: notebook.efficientnet("b0", classes=10),
+}
+
+
+def speed(notebook: str, images: int, batch_size: int) -> float:
+    """Images per second of one process of however many there are; the first epoch warms up."""
+    import torch
+    from torch import nn
+
+    from utils import config, distributed
+    from utils.data import Batches, ImageSet
+    from utils.lesson import networks
+    from utils.train import parameter_groups, train
+
+    distributed.start(config.device)
+    torch.manual_seed(1)
+    pictures = torch.randint(256, (images, 3, 32, 32), dtype=torch.uint8)
+    image_set = ImageSet(
+        pictures, torch.arange(images) % 10, tuple("abcdefghij"), "noise", (0.5,) * 3, (0.25,) * 3
+    )
+    loader = Batches(image_set, batch_size, shuffle=True, crop_padding=4, flip=True)
+    tests = Batches(image_set.subset(torch.arange(10)), 10)
+    net = NETWORKS[notebook](networks(notebook)).to(config.device)
+    optimizer = torch.optim.SGD(parameter_groups(net, 5e-4), lr=0.01, momentum=0.9, nesterov=True)
+    history = train(net, loader, tests, 2, optimizer, nn.CrossEntropyLoss(), verbose=False)
+    if distributed.is_main():
+        print("images per second", history.images_per_second[-1])
+    distributed.stop()
+    return history.images_per_second[-1]
+
+
+def start(processes: int, threads: int, args: argparse.Namespace) -> float:
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    options = [f"--notebook={args.notebook}", f"--images={args.images}", f"--batch-size={args.batch_size}"]
+    done = subprocess.run(
+        [sys.executable, *(launcher if processes > 1 else []), __file__, "--worker", *options],
+        env=os.environ | {"OMP_NUM_THREADS": str(threads)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return float(done.stdout.split("images per second")[1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--images", type=int, default=1280, help="in an epoch")
+    parser.add_argument("--batch-size", type=int, default=32, help="of all processes together")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--notebook", choices=NETWORKS, default="10_mobilenet_v2")
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.worker:
+        speed(args.notebook, args.images, args.batch_size)
+        return
+
+    n = args.processes
+    ways = {
+        "1 process, 1 thread": (1, 1),
+        f"{n} processes, 1 thread each": (n, 1),
+        f"1 process, {n} threads": (1, n),
+    }
+    speeds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(args.rounds):
+        for name, (processes, threads) in ways.items():
+            speeds[name].append(start(processes, threads, args))
+    base, *_ = speeds.values()
+    print(f"{args.notebook}, batches of {args.batch_size}, {args.rounds} rounds")
+    for name, values in speeds.items():
+        ratio = statistics.median(a / b for a, b in zip(values, base, strict=True))
+        print(
+            f"  {name:27}{statistics.median(values):8.1f} images/s   ({min(values):.1f} to {max(values):.1f})"
+            f"   {ratio:.2f} times the first"
+        )
+
+
+if __name__ == "__main__":
+    main()
