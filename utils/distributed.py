@@ -33,7 +33,13 @@ def start(device: torch.device, minutes: float = 10) -> None:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-    dist.init_process_group(backend, timeout=timedelta(minutes=minutes))
+    group: dict[str, Any] = {"timeout": timedelta(minutes=minutes)}
+    if os.environ.get("GROUP_WORLD_SIZE") == "1" and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+        # One launcher keeps its store for all restarts: addresses of processes that died must not be found again.
+        store = dist.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
+        group["store"] = dist.PrefixStore(f"course/{os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
+        group |= {"rank": int(os.environ["RANK"]), "world_size": int(os.environ["WORLD_SIZE"])}
+    dist.init_process_group(backend, **group)
 
 
 def stop() -> None:
