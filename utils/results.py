@@ -241,7 +241,7 @@ def table() -> str:
             continue
         record, tutorial = read_record(name), tutorials.get(name)
         epochs = f"{record['epochs']} epochs" if record["epochs"] > 1 else "1 epoch"
-        peer = f"{tutorial['accuracy']:.2%}, {tutorial['epochs']} epochs" if tutorial else ""
+        peer = f"{tutorial['accuracy']:.2%}{tutorial['variant']}, {tutorial['epochs']} epochs" if tutorial else ""
         lines.append(
             f"| {record['network']} | `{name}` | **{record['accuracy']:.2%}** | {epochs} of "
             f"{record['train_images']:,} images of {record['data']} | {record['parameters']:,} | "
