@@ -239,6 +239,12 @@ def test_the_figure_names_what_the_table_names():
             )
 
 
+def test_the_picture_is_the_notebooks():
+    assert (config.results / "predictions.jpg").read_bytes() == results.picture(), (
+        "run python -m utils.results"
+    )
+
+
 def test_the_weights_stay_small():
     files = list(config.checkpoints.glob("*.pt"))
     assert sum(path.stat().st_size for path in files) <= SHIPPED_LIMIT

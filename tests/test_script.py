@@ -318,7 +318,9 @@ def test_two_launchers_meet_as_two_machines_do_and_both_restart(small, two, tmp_
             machine.wait(40)
     printed, errors = ("".join(parts) for parts in zip(*found, strict=True))
     assert [machine.returncode for machine in machines] == [0, 0], errors
-    assert MESSAGES.findall(errors)  # more than one if a process first looks for one that has died, and starts again
+    assert MESSAGES.findall(
+        errors
+    )  # more than one if a process first looks for one that has died, and starts again
     assert "Going on after epoch 2 of 4" in printed
     numbers = re.search(r"^numbers .*$", printed, re.MULTILINE)[0]
     assert numbers == re.search(r"^numbers .*$", two.printed, re.MULTILINE)[0]

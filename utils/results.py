@@ -5,6 +5,7 @@ both of a full run into data/results and data/checkpoints; `python -m utils.resu
 figure again. NAME is a notebook's, such as 10_mobilenet_v2.
 """
 
+import base64
 import json
 import platform
 import statistics
@@ -241,7 +242,11 @@ def table() -> str:
             continue
         record, tutorial = read_record(name), tutorials.get(name)
         epochs = f"{record['epochs']} epochs" if record["epochs"] > 1 else "1 epoch"
-        peer = f"{tutorial['accuracy']:.2%}{tutorial['variant']}, {tutorial['epochs']} epochs" if tutorial else ""
+        peer = (
+            f"{tutorial['accuracy']:.2%}{tutorial['variant']}, {tutorial['epochs']} epochs"
+            if tutorial
+            else ""
+        )
         lines.append(
             f"| {record['network']} | `{name}` | **{record['accuracy']:.2%}** | {epochs} of "
             f"{record['train_images']:,} images of {record['data']} | {record['parameters']:,} | "
@@ -280,9 +285,19 @@ def write_figure() -> None:
     )
 
 
+def picture() -> bytes:
+    """The figure of section 10 in which SENet sees the course's pictures, a JPEG, as it is saved in the notebook."""
+    book = json.loads((config.root / "notebooks" / "08_senet.ipynb").read_text(encoding="utf-8"))
+    outputs = next(cell["outputs"] for cell in book["cells"] if cell["id"] == "predict-gallery")
+    return base64.b64decode(
+        next(o["data"]["image/jpeg"] for o in outputs if "image/jpeg" in o.get("data", {}))
+    )
+
+
 if __name__ == "__main__":
     if sys.argv[1:2] == ["publish"]:
         for name in sys.argv[2:]:
             publish(name)
     write_readme()
     write_figure()
+    (config.results / "predictions.jpg").write_bytes(picture())
