@@ -324,9 +324,8 @@ def test_the_precision_on_a_gpu_is_one_that_it_has(monkeypatch, generation, expe
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (generation, 0))
     assert module.calculation_dtype(torch.device("cuda"), "auto") == expected
     assert module.calculation_dtype(torch.device("mps"), "auto") == torch.float32
-    monkeypatch.setattr(
-        module.config, "precision", "float16"
-    )  # what the environment asks for, unless told here
+    # what the environment asks for holds unless train() is told otherwise
+    monkeypatch.setattr(module.config, "precision", "float16")
     assert module.calculation_dtype(torch.device("cuda"), "auto") == torch.float16
     assert module.calculation_dtype(torch.device("cuda"), "float32") == torch.float32
 

@@ -111,11 +111,8 @@ class Figures:
     """Takes the place of the window in which matplotlib shows figures: `save` writes all that are open to files."""
 
     def __init__(self, folder: Path | None) -> None:
-        self.folder, self.cell, self.names = (
-            folder,
-            "",
-            [],
-        )  # without a folder, figures are closed and that is all
+        self.folder = folder  # None: figures are closed, and that is all
+        self.cell, self.names = "", []
 
     def save(self, *_: Any, **__: Any) -> None:
         """Write <cell>.png, <cell>_2.png and so on; close the figures."""

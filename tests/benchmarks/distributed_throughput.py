@@ -17,12 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-NETWORKS = {
-    "08_senet": lambda notebook: notebook.SENet(classes=10),
-    "10_mobilenet_v2": lambda notebook: notebook.MobileNetV2(classes=10),
-    "13_shufflenet_v2": lambda notebook: notebook.ShuffleNetV2(classes=10, width=0.5),
-    "14_efficientnet": lambda notebook: notebook.efficientnet("b0", classes=10),
-}
+NOTEBOOKS = ("08_senet", "10_mobilenet_v2", "13_shufflenet_v2", "14_efficientnet")
 
 
 def speed(notebook: str, images: int, batch_size: int) -> float:
@@ -32,7 +27,7 @@ def speed(notebook: str, images: int, batch_size: int) -> float:
 
     from utils import config, distributed
     from utils.data import Batches, ImageSet
-    from utils.lesson import networks
+    from utils.results import NETWORKS
     from utils.train import parameter_groups, train
 
     distributed.start(config.device)
@@ -43,7 +38,7 @@ def speed(notebook: str, images: int, batch_size: int) -> float:
     )
     loader = Batches(image_set, batch_size, shuffle=True, crop_padding=4, flip=True)
     tests = Batches(image_set.subset(torch.arange(10)), 10)
-    net = NETWORKS[notebook](networks(notebook)).to(config.device)
+    net = NETWORKS[notebook]().to(config.device)
     optimizer = torch.optim.SGD(parameter_groups(net, 5e-4), lr=0.01, momentum=0.9, nesterov=True)
     history = train(net, loader, tests, 2, optimizer, nn.CrossEntropyLoss(), verbose=False)
     if distributed.is_main():
@@ -71,7 +66,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=1280, help="in an epoch")
     parser.add_argument("--batch-size", type=int, default=32, help="of all processes together")
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--notebook", choices=NETWORKS, default="10_mobilenet_v2")
+    parser.add_argument("--notebook", choices=NOTEBOOKS, default="10_mobilenet_v2")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.worker:

@@ -19,17 +19,17 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from utils import config
+from utils import config, results
 from utils.data import Batches, balanced_indices, load_cifar10
 from utils.lesson import networks
 from utils.train import evaluate, parameter_groups, train
 
-NETWORKS = {
-    "08_senet": lambda notebook: notebook.SENet(classes=10),
-    "10_mobilenet_v2": lambda notebook: notebook.MobileNetV2(classes=10),
-    "13_shufflenet_v2": lambda notebook: notebook.ShuffleNetV2(classes=10, width=0.5),
-    "14_efficientnet": lambda notebook: notebook.efficientnet("b0", classes=10),
+NETWORKS = results.NETWORKS | {
+    "13_shufflenet_v2": lambda: networks("13_shufflenet_v2").ShuffleNetV2(
+        classes=10, width=0.5
+    ),  # quick to train
 }
+del NETWORKS["15_efficientnet_mnist"]
 RECIPE = {
     "batch_size": 32,
     "peak": 0.05,  # of the learning rate
@@ -59,7 +59,7 @@ AVERAGED = "averaged weights (decay 0.99)"
 def run(notebook: str, train_set, held_out, epochs: int, recipe: dict) -> tuple[float, float]:
     """Accuracy on the held-out images after the last epoch: with the weights as they are, and with averaged ones."""
     torch.manual_seed(recipe["seed"])
-    net = NETWORKS[notebook](networks(notebook)).to(config.device)
+    net = NETWORKS[notebook]().to(config.device)
     loader = Batches(
         train_set,
         recipe["batch_size"],
@@ -100,7 +100,7 @@ def main() -> None:
             "This needs the real CIFAR-10: set COURSE_RUN=full, and COURSE_DATA_DIR to the folder where it is."
         )
     setting = {
-        "network": NETWORKS[arguments.notebook](networks(arguments.notebook)).__class__.__name__,
+        "network": NETWORKS[arguments.notebook]().__class__.__name__,
         "training_images": arguments.images,
         "held_out_images": len(held_out),
         "epochs": arguments.epochs,
