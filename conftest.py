@@ -1,6 +1,7 @@
 """Sets up the quick run for `pytest` and for `pytest notebooks/x.ipynb`: what a notebook's kernel sees, too.
 
-A test run never touches a reader's own checkpoints, and never downloads.
+Whatever the reader's environment says, a test run does little, downloads nothing and touches no checkpoints of the
+reader's. Only the data folder is the reader's, where COURSE_DATA_DIR names one.
 """
 
 import atexit
@@ -12,11 +13,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-_runs = tempfile.mkdtemp(prefix="course-test-")
+_runs = tempfile.mkdtemp(
+    prefix="course-test-"
+)  # each worker of pytest-xdist comes here, and has a folder of its own
 atexit.register(shutil.rmtree, _runs, ignore_errors=True)
 
-os.environ.setdefault("COURSE_RUN", "quick")
-os.environ["COURSE_RUNS_DIR"] = _runs
-os.environ["TQDM_DISABLE"] = "1"
-for name in ("COURSE_EPOCHS", "COURSE_PRECISION", "COURSE_RESUME"):
-    os.environ.pop(name, None)
+for _name in [name for name in os.environ if name.startswith("COURSE_") and name != "COURSE_DATA_DIR"]:
+    del os.environ[_name]
+os.environ |= {"COURSE_RUN": "quick", "COURSE_DATA": "auto", "COURSE_RUNS_DIR": _runs, "TQDM_DISABLE": "1"}
+if "PYTEST_XDIST_WORKER" in os.environ:  # there is a worker for each core already
+    os.environ["OMP_NUM_THREADS"] = "1"

@@ -1,5 +1,6 @@
 """What the tests share: figures without a window, random numbers that repeat, small image sets."""
 
+import os
 from collections.abc import Callable, Iterator
 
 import matplotlib
@@ -9,6 +10,8 @@ import torch
 from utils.data import ImageSet
 
 matplotlib.use("agg")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)

@@ -10,14 +10,17 @@ import pytest
 import torch
 
 from utils import config
+from utils.machinery import hardware
 
 
 @pytest.fixture
 def read(monkeypatch):
-    """Runs config.py once more, under another name and with these COURSE_* variables only."""
+    """Runs config.py once more, under another name, with these variables only, on a machine with these GPUs."""
 
-    def read(**variables: str) -> ModuleType:
-        for name in [name for name in os.environ if name.startswith("COURSE_")]:
+    def read(cuda: bool = False, mps: bool = False, **variables: str) -> ModuleType:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+        for name in [name for name in os.environ if name.startswith("COURSE_") or name == "LOCAL_RANK"]:
             monkeypatch.delenv(name)
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
@@ -30,182 +33,101 @@ def read(monkeypatch):
     return read
 
 
-@pytest.fixture
-def accelerators(monkeypatch):
-    """Makes torch say which accelerators there are."""
-
-    def set_accelerators(cuda: bool, mps: bool) -> None:
-        monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
-        monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
-
-    return set_accelerators
-
-
 @pytest.mark.parametrize(
-    ("cuda", "mps", "device", "run"),
+    ("machine", "device", "run"),
     [
-        (False, False, "cpu", "short"),
-        (True, False, "cuda", "full"),
-        (False, True, "mps", "full"),
-        (True, True, "cuda", "full"),
+        ({}, "cpu", "short"),
+        ({"cuda": True, "mps": True}, "cuda", "full"),
+        ({"mps": True}, "mps", "full"),
+        ({"cuda": True, "LOCAL_RANK": "1"}, "cuda:1", "full"),
+        ({"mps": True, "LOCAL_RANK": "1"}, "cpu", "short"),
+        ({"cuda": True, "COURSE_DEVICE": " CPU "}, "cpu", "short"),
     ],
 )
-def test_without_settings_the_fastest_device_is_used_and_a_cpu_does_a_short_run(
-    read, accelerators, cuda, mps, device, run
-):
-    accelerators(cuda, mps)
-    found = read()
-    assert (found.device, found.run.name) == (torch.device(device), run)
-    assert found.data_source == "auto"
-    assert found.root == Path(__file__).resolve().parents[1]
-    assert found.data_dir == found.root / "data"
+def test_the_fastest_device_is_tried_and_a_cpu_does_a_short_run(read, monkeypatch, machine, device, run):
+    tried = []
+    monkeypatch.setattr(torch, "ones", lambda *_, device: tried.append(str(device)) or torch.zeros(1))
+    found = read(**machine)
+    assert (str(found.device), found.run.name, tried) == (device, run, [device])
+
+
+def test_a_gpu_that_does_not_work_leaves_the_cpu_and_one_line(read, capsys):
+    if torch.cuda.is_available():
+        pytest.skip("the GPU here works")
+    assert read(cuda=True).device.type == "cpu"
+    assert len(capsys.readouterr().out.splitlines()) == 1
+    with pytest.raises(ValueError, match="COURSE_DEVICE"):
+        read(COURSE_DEVICE="cuda")
+
+
+def test_empty_values_are_no_values(read):
+    found = read(COURSE_RUN="", COURSE_DEVICE=" ", COURSE_EPOCHS="", COURSE_DATA_DIR="", COURSE_RUNS_DIR=" ")
+    assert (found.run.name, found.precision, found.resume) == ("short", "auto", False)
+    assert (found.root, found.data_dir) == (Path(__file__).resolve().parents[1], found.root / "data")
     assert found.runs_dir == found.root / "data" / "runs"
-    assert found.pictures == found.root / "data" / "images"
 
 
 @pytest.mark.parametrize(
-    ("value", "name", "train", "test", "epochs"),
-    [
-        ("full", "full", None, None, 30),
-        ("short", "short", 5_000, 2_000, 5),
-        ("quick", "quick", 256, 128, 1),
-        (" Quick ", "quick", 256, 128, 1),
-    ],
+    ("value", "images", "epochs"),
+    [("full", (None, None), 30), ("short", (5_000, 2_000), 5), (" Quick ", (64, 64), 1)],
 )
-def test_run_sizes(read, value, name, train, test, epochs):
+def test_run_sizes(read, capsys, value, images, epochs):
     found = read(COURSE_RUN=value)
-    assert found.run == found.RunSize(name, train, test)
+    assert found.run[1:] == images
     assert found.epochs(full=30, short=5) == epochs
-
-
-@pytest.mark.parametrize("run", ["full", "short", "quick"])
-def test_the_number_of_epochs_can_be_given(read, capsys, run):
-    found = read(COURSE_RUN=run, COURSE_EPOCHS=" 3 ")
-    assert found.epochs(full=30, short=5) == 3
-    found.show("CIFAR-10", epochs=3, full="30 epochs")
-    assert ", 3 epochs (COURSE_EPOCHS), on " in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("value", ["auto", "float32", "bfloat16", "float16", "BFloat16"])
-def test_precisions(read, value):
-    assert read(COURSE_PRECISION=value).precision == value.lower()
-    assert read().precision == "auto"
-
-
-def test_resuming_is_asked_for_by_a_word(read):
-    assert read(COURSE_RESUME="yes").resume is True
-    assert read(COURSE_RESUME="no").resume is False
-    assert read().resume is False
-
-
-def test_empty_values_are_no_values(read, accelerators):
-    accelerators(cuda=False, mps=False)
-    found = read(COURSE_RUN="", COURSE_DEVICE=" ", COURSE_DATA="", COURSE_DATA_DIR="", COURSE_RUNS_DIR=" ")
-    assert (found.run.name, found.device.type, found.data_source) == ("short", "cpu", "auto")
-    assert found.data_dir == found.root / "data"
-
-
-@pytest.mark.parametrize("value", ["auto", "official", "sample", "SAMPLE"])
-def test_data_sources(read, value):
-    assert read(COURSE_DATA=value).data_source == value.lower()
-
-
-@pytest.mark.parametrize("value", ["cpu", "CPU", "cpu:0"])
-def test_the_device_can_be_chosen(read, accelerators, value):
-    accelerators(cuda=True, mps=False)
-    found = read(COURSE_DEVICE=value)
-    assert (found.device.type, found.run.name) == ("cpu", "short")
+    assert read(COURSE_RUN=value, COURSE_EPOCHS=" 3 ").epochs(full=30, short=5) == 3
+    found.show("CIFAR-10", epochs, "30 epochs, 5 minutes on a GPU")
+    first, second = capsys.readouterr().out.splitlines()
+    assert f", {epochs} epoch" in first
+    assert "30 epochs, 5 minutes on a GPU" in second
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "advice"),
-    [
-        ("COURSE_RUN", "fast", "set it to full or short or quick, or unset it."),
-        ("COURSE_EPOCHS", "0", "set it to 1 or more, or unset it."),
-        ("COURSE_EPOCHS", "-1", "set it to 1 or more, or unset it."),
-        ("COURSE_EPOCHS", "2.5", "set it to 1 or more, or unset it."),
-        ("COURSE_PRECISION", "fp16", "set it to auto or float32 or bfloat16 or float16, or unset it."),
-        ("COURSE_RESUME", "maybe", "set it to yes or no, or unset it."),
-        ("COURSE_DATA", "samples", "set it to auto or official or sample, or unset it."),
-        ("COURSE_DEVICE", "gpu", "set it to cpu, cuda or mps, or unset it."),
-        ("COURSE_DEVICE", "cuda:99", "set it to cpu, cuda or mps, or unset it."),
-        ("COURSE_DEVICE", "meta", "set it to cpu, cuda or mps, or unset it."),
-        ("COURSE_DATA_DIR", "~there-is-no-such-user/data", "give its full path."),
-        ("COURSE_RUNS_DIR", "~there-is-no-such-user/data", "give its full path."),
-    ],
+    "setting",
+    ["RUN=fast", "EPOCHS=0", "EPOCHS=2.5", "PRECISION=fp16", "RESUME=maybe", "DATA=samples", "DEVICE=meta"],
 )
-def test_a_wrong_value_gets_one_sentence_that_names_it(read, variable, value, advice):
-    with pytest.raises(ValueError, match=".") as caught:
-        read(**{variable: value})
+def test_a_wrong_value_is_one_sentence_that_names_it(read, setting):
+    variable, value = setting.split("=")
+    with pytest.raises(ValueError, match=f"{value}.*(unset|COURSE_DEVICE)[^\n]*$") as caught:
+        read(**{f"COURSE_{variable}": value})
     assert type(caught.value).__name__ == "ConfigError"
-    assert str(caught.value).startswith(f"{variable}={value.lower()} ")
-    assert str(caught.value).endswith(advice)
-    assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["COURSE_RUNS", "COURSE_DATADIR", "COURSE_"])
-def test_a_misspelt_variable_is_not_passed_over(read, name):
-    with pytest.raises(
-        ValueError, match="not a setting of the course.*COURSE_RUN, .*correct or unset it"
-    ) as caught:
-        read(**{name: "quick"})
-    assert str(caught.value).startswith(f"{name} ")
+def test_a_near_miss_is_named_and_a_variable_of_somebody_else_is_not(read, capsys):
+    read(COURSE_ID="cs231", COURSE_NAME="vision", COURSE_RUNS="quick", COURSE_DATADIR="here")
+    assert [line.split()[1] for line in capsys.readouterr().out.splitlines()] == [
+        "COURSE_RUNS",
+        "COURSE_DATADIR",
+    ]
 
 
-def test_folders_can_be_moved(read, monkeypatch, tmp_path):
+def test_folders_can_be_moved_and_relative_ones_count_from_the_root(read, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
-    found = read(COURSE_DATA_DIR="~/sets", COURSE_RUNS_DIR="runs", COURSE_RUN="quick")
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(tmp_path / "home"))
+    found = read(COURSE_DATA_DIR="~/sets", COURSE_RUNS_DIR="my/runs")
     assert found.data_dir == tmp_path / "home" / "sets"
-    assert found.runs_dir == tmp_path / "runs"
-    assert found.pictures == found.root / "data" / "images"  # belongs to the course, not to the data sets
-
-    assert not found.runs_dir.exists()
-    assert found.run_folder("10_mobilenet_v2") == tmp_path / "runs" / "quick" / "10_mobilenet_v2"
-    assert found.run_folder("10_mobilenet_v2").is_dir()  # the second time, too
-
-
-def test_a_runs_folder_that_cannot_be_written_is_an_error_that_says_so(read, tmp_path):
-    (tmp_path / "file").write_text("no folder")
-    found = read(COURSE_RUNS_DIR=str(tmp_path / "file" / "runs"))
-    with pytest.raises(
-        ValueError, match="Nothing can be written in .*set COURSE_RUNS_DIR to a folder"
-    ) as caught:
-        found.run_folder("10_mobilenet_v2")
-    assert type(caught.value).__name__ == "ConfigError"
+    assert found.runs_dir == found.root / "my" / "runs"
+    found = read(COURSE_RUNS_DIR=str(tmp_path), COURSE_RUN="quick")
+    folders = [found.run_folder("10_mobilenet_v2", data) for data in ("CIFAR-10", "Emoji-10", "Emoji-10")]
+    assert folders[0] != folders[1] == folders[2]
+    assert all(folder.is_dir() and folder.is_relative_to(tmp_path / "quick") for folder in folders)
+    with pytest.raises(ValueError, match="COURSE_RUNS_DIR"):
+        read(COURSE_RUNS_DIR=__file__).run_folder("10_mobilenet_v2", "CIFAR-10")
 
 
 def test_paths_inside_the_course_are_shown_without_the_folders_above_it(tmp_path):
     assert config.relative(config.root / "data" / "runs" / "a.pt") == "data/runs/a.pt"
-    assert config.relative(str(config.root / "README.md")) == "README.md"
     assert config.relative(tmp_path / "a.pt") == str(tmp_path / "a.pt")
     assert config.relative("a.pt") == "a.pt"
 
 
-@pytest.mark.parametrize(
-    ("run", "size"),
-    [
-        ("full", "Full run: all images, 1 epoch, on CPU with "),
-        ("short", "Short run: 5,000 training and 2,000 test images, 1 epoch, on CPU with "),
-        ("quick", "Quick run: 256 training and 128 test images, 1 epoch, on CPU with "),
-    ],
-)
-def test_show_says_what_this_run_is(read, capsys, run, size):
-    read(COURSE_RUN=run, COURSE_DEVICE="cpu").show("CIFAR-10", epochs=1, full="30 epochs, 5 minutes on a GPU")
-    first, second = capsys.readouterr().out.splitlines()
-    assert first.startswith(size)
-    assert "Data: CIFAR-10, or the built-in sample where it cannot be had." in first
-    assert f"torch {torch.__version__}" in first
-    assert second.startswith("Full run: 30 epochs, 5 minutes on a GPU. ")
-    assert "COURSE_RUN" in second
-
-
-@pytest.mark.parametrize(
-    ("source", "words"), [("official", "Data: CIFAR-10."), ("sample", "Data: the built-in sample.")]
-)
-def test_show_names_the_data_source(read, capsys, source, words):
-    read(COURSE_DATA=source, COURSE_DEVICE="cpu").show("CIFAR-10", epochs=3, full="30 epochs")
-    first = capsys.readouterr().out.splitlines()[0]
-    assert words in first
-    assert ", 3 epochs, " in first
+@pytest.mark.parametrize(("has", "expected"), [(True, torch.bfloat16), (False, torch.float16)])
+def test_the_precision_on_a_gpu_is_one_that_it_has(read, monkeypatch, has, expected):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has)
+    assert hardware.autocast_dtype(torch.device("cuda"), read().precision) == expected
+    assert hardware.autocast_dtype(torch.device("mps"), "auto") == torch.float32
+    assert (
+        hardware.autocast_dtype(torch.device("cpu"), read(COURSE_PRECISION="float16").precision)
+        == torch.float16
+    )

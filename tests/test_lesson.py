@@ -1,116 +1,254 @@
-"""Taking the networks out of a notebook."""
+"""The networks that a notebook defines, and what its run leaves: weights and a record."""
 
-import inspect
 import json
 import pickle
+import subprocess
 import sys
 import traceback
 
 import pytest
 import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 from utils import config, lesson
+from utils.data import Batches
+from utils.machinery import record as records
+from utils.machinery.checkpoint import CheckpointError
+from utils.train import History, evaluate, train
 
-BLOCK = """import torch
-from torch import nn
+NETWORK = """from torch import nn
 
 
-class Block(nn.Module):
-    def __init__(self, channels: int = 4) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(3, channels, 3)
+class Net(nn.Sequential):
+    name = "Größe"
 
-    def forward(self, x):
-        return self.conv(x)
+
+def course_network(classes: int = 10) -> nn.Module:
+    return Net(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * 6 * 6, classes))
 """
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def cell(source: str | list[str], *tags: str, kind: str = "code") -> dict:
-    return {"cell_type": kind, "metadata": {"tags": list(tags)} if tags else {}, "source": source}
+def cell(source: str, *tags: str, kind: str = "code") -> dict:
+    return {"cell_type": kind, "metadata": {"tags": list(tags)}, "source": source.splitlines(keepends=True)}
 
 
 @pytest.fixture
-def notebook(tmp_path, monkeypatch):
-    """Writes notebooks/99_test.ipynb of a course in an empty folder."""
+def course(tmp_path, monkeypatch):
+    """A course in an empty folder; gives a function that writes its notebooks."""
     monkeypatch.setattr(config, "root", tmp_path)
+    for name in ("results_dir", "checkpoints_dir"):
+        monkeypatch.setattr(config, name, tmp_path / name)
+        (tmp_path / name).mkdir()
     (tmp_path / "notebooks").mkdir()
+    lesson.networks.cache_clear()
 
-    def write(*cells: dict, name: str = "99_test") -> None:
-        book = {"cells": list(cells), "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    def write(name: str, *cells: dict, **about: str) -> None:
+        book = {"cells": list(cells), "metadata": {"course": about}, "nbformat": 4, "nbformat_minor": 5}
         (tmp_path / "notebooks" / f"{name}.ipynb").write_text(json.dumps(book), encoding="utf-8")
 
-    lesson.networks.cache_clear()
     yield write
     lesson.networks.cache_clear()
-    sys.modules.pop("lesson_99_test", None)
+    for name in [name for name in sys.modules if name.startswith("lesson_9")]:
+        del sys.modules[name]
 
 
-def test_only_the_tagged_cells_are_run_in_their_order(notebook):
-    notebook(
+# --- what notebooks define --------------------------------------------------------------------------------------
+
+
+def test_only_the_tagged_cells_are_run_and_only_once(course):
+    course(
+        "99_test",
         cell("raise RuntimeError('an experiment')"),
-        cell(BLOCK.splitlines(keepends=True), "network"),
+        cell("first = 1", "network"),
         cell("# prose", "network", kind="markdown"),
-        cell("class Net(Block):\n    name = 'Größe'\n", "other", "network"),
+        cell(NETWORK, "other", "network"),
         cell("raise RuntimeError('the data')", "other"),
+        title="Test",
     )
     found = lesson.networks("99_test")
-    assert found.Net.name == "Größe"
-    assert found.Net(channels=5)(torch.zeros(2, 3, 8, 8)).shape == (2, 5, 6, 6)
-    assert lesson.cells("99_test", "network") == [BLOCK, "class Net(Block):\n    name = 'Größe'\n"]
-    assert lesson.cells("99_test", "nothing") == []
+    assert (found.first, found.Net.name) == (1, "Größe")
+    assert lesson.networks("99_test") is found
+    net = lesson.build("99_test")
+    assert net(torch.zeros(2, 3, 8, 8)).shape == (2, 10)
+    assert type(pickle.loads(pickle.dumps(net))) is found.Net, "found by its name, as of any module"
+    assert lesson.metadata("99_test") == {"title": "Test"}
 
 
-def test_the_cells_run_once(notebook):
-    notebook(cell(BLOCK, "network"))
-    assert lesson.networks("99_test") is lesson.networks("99_test")
+def test_the_notebooks_with_a_network_are_those_on_disk(course):
+    course("98_first", cell(NETWORK, "network"))
+    course("99_second", cell(NETWORK, "network"))
+    course("00_none", cell("x = 1"))
+    course("draft", cell(NETWORK, "network"))
+    assert lesson.notebooks() == ["98_first", "99_second"]
+    with pytest.raises(ValueError, match="98_first, 99_second"):
+        lesson.networks("97_missing")
 
 
-def test_a_class_of_a_notebook_is_found_by_its_name(notebook):
-    notebook(cell(BLOCK, "network"))
-    net = lesson.networks("99_test").Block()
-    assert type(net).__module__ == "lesson_99_test"
-    assert type(pickle.loads(pickle.dumps(net))) is type(net)
-
-
-def test_two_notebooks_do_not_mix(notebook):
-    notebook(cell("x = 1", "network"), name="98_first")
-    notebook(cell("y = 2", "network"), name="99_test")
-    first, second = lesson.networks("98_first"), lesson.networks("99_test")
-    assert (first.x, second.y) == (1, 2)
-    assert not hasattr(second, "x")
-
-
-def test_an_error_in_a_cell_is_shown_with_its_line(notebook):
-    notebook(cell("import torch", "network"), cell("x = 1\nx.no_such_thing", "network"))
-    with pytest.raises(AttributeError) as caught:
-        lesson.networks("99_test")
-    shown = "".join(traceback.format_exception(caught.type, caught.value, caught.tb))
-    assert '"<99_test, network cell 2>", line 2' in shown
+def test_cells_that_fail_leave_no_module_and_show_their_line(course):
+    course("99_test", cell("import torch", "network"), cell("x = 1\nx.no_such_thing", "network"))
+    for _ in range(2):
+        with pytest.raises(AttributeError) as caught:
+            lesson.networks("99_test")
+        assert "lesson_99_test" not in sys.modules
+    shown = "".join(traceback.format_exception(caught.value))
     assert "    x.no_such_thing\n" in shown
-    with pytest.raises(AttributeError):  # and not a half-filled module the second time
-        lesson.networks("99_test")
+    course("99_test", cell(NETWORK, "network"))
+    assert lesson.build("99_test")
 
 
-def test_what_is_not_there_is_an_error_that_says_what_is(notebook):
-    notebook(cell("x = 1"), name="98_first")
-    notebook(cell("x = 1"))
-    notebook(cell("x = 1"), name="draft")
-    with pytest.raises(ValueError, match="There is no notebook 97: the course has 98_first, 99_test."):
-        lesson.networks("97")
-    with pytest.raises(ValueError, match="99_test has no cells tagged `network`: tag those that define it."):
-        lesson.networks("99_test")
+# --- weights ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "path", sorted((config.root / "notebooks").glob("[0-9]*.ipynb")), ids=lambda path: path.stem
-)
-def test_the_networks_of_every_notebook_can_be_had(path):
-    if not lesson.cells(path.stem, "network"):
-        pytest.skip("this notebook defines no network")
-    defined = [
-        value
-        for value in vars(lesson.networks(path.stem)).values()
-        if getattr(value, "__module__", "") == f"lesson_{path.stem}"
+def test_own_weights_come_first_then_the_courses(course, tmp_path, capsys):
+    own, shipped, net = nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 2)
+    folder = tmp_path / "runs" / "99_test"
+    with pytest.raises(CheckpointError, match="99_test"):
+        lesson.load_trained(net, folder)
+    lesson.save_weights(shipped, tmp_path / "checkpoints_dir" / "99_test.safetensors")
+    lesson.load_trained(net, folder)
+    assert torch.equal(net.weight, shipped.weight)
+    lesson.save_weights(own, folder / "weights.safetensors")
+    lesson.load_trained(net, folder)
+    assert torch.equal(net.weight, own.weight)
+    assert "your own" in capsys.readouterr().out
+    lesson.load_trained(net, folder, own=False)
+    assert torch.equal(net.weight, shipped.weight)
+
+
+# --- records ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def run(make_set) -> dict:
+    """What a notebook has at the end of its section 8, by the names of write_record's arguments."""
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * 6 * 6, 3))
+    loader, tests = Batches(make_set(30), 8, shuffle=True, flip="alternating"), Batches(make_set(12), 8)
+    groups = [
+        {"params": [net[0].weight], "weight_decay": 0.01},
+        {"params": [net[0].bias, *net[2].parameters()]},
     ]
-    classes = [value for value in defined if isinstance(value, type) and issubclass(value, torch.nn.Module)]
-    assert classes or any(inspect.isfunction(value) for value in defined)  # 15 fetches its classes from 14
+    optimizer = torch.optim.SGD(groups, lr=0.05, momentum=0.9, nesterov=True)
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.04, total_steps=2 * len(loader))
+    criterion = nn.CrossEntropyLoss(label_smoothing=0.1)
+    options = {"verbose": False, "precision": "bfloat16", "device": "cpu"}
+    history = train(net, loader, tests, 2, optimizer, criterion, scheduler, **options)
+    parts = {
+        "net": net,
+        "train_loader": loader,
+        "history": history,
+        "test": evaluate(net, tests, device="cpu"),
+    }
+    return parts | {"optimizer": optimizer, "criterion": criterion, "scheduler": scheduler}
+
+
+def strict(path) -> dict:
+    """The JSON of a file, by its own rules: no NaN, no Infinity."""
+
+    def refuse(word: str) -> None:
+        raise ValueError(f"{word} is no JSON")
+
+    return json.loads(path.read_bytes().decode("utf-8"), parse_constant=refuse)
+
+
+def test_a_record_holds_what_was_run_and_what_came_out(tmp_path, run):
+    record = lesson.write_record(tmp_path / "new" / "record.json", "Small", **run)
+    assert strict(tmp_path / "new" / "record.json") == record
+    assert b"\r" not in (tmp_path / "new" / "record.json").read_bytes()
+    history, test = run["history"], run["test"]
+    assert (record["network"], record["data"], record["run"]) == ("Small", "noise", config.run.name)
+    assert (record["train_images"], record["test_images"], record["epochs"]) == (30, 12, 2)
+    assert record["accuracy"] == test.accuracy
+    for k in range(3):
+        right = (test.probabilities[test.labels == k].argmax(1) == k).float().mean().item()
+        assert record["class_accuracy"][f"class {k}"] == pytest.approx(right)
+    assert record["seconds"] == pytest.approx(sum(history.seconds))
+    assert record["parameters"] == 3 * 4 * 9 + 4 + 144 * 3 + 3
+    assert record["mult_adds"] == 36 * (3 * 9 * 4 + 4) + 144 * 3 + 3
+    assert record["threads"] == torch.get_num_threads()
+    assert record["precision"] == "bfloat16", "what train() calculated in, not what config says"
+    assert record["device"].startswith("CPU")
+    assert record["by_epoch"]["test_loss"] == history.test_loss
+    assert all(len(values) == 2 for values in record["by_epoch"].values())
+    assert "learning_rates" not in record["by_epoch"]
+    settings = record["settings"]
+    assert (settings["network"], settings["batch size"], settings["scheduler"]) == (
+        "Sequential",
+        "8",
+        "OneCycleLR",
+    )
+    assert "alternating" in settings["augmentation"]
+    assert {"nesterov True", "max_lr 0.04", "weight_decay 0.01"} <= set(
+        settings["setting of the optimizer"].splitlines()
+    )
+    assert "label_smoothing 0.1" in settings["setting of the loss"]
+
+
+def test_a_class_without_images_and_a_lost_loss_are_null(tmp_path, make_set):
+    net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 3))
+    tests = make_set(12)
+    test = evaluate(net, Batches(tests.subset(torch.nonzero(tests.labels < 2).flatten()), 8))
+    history = History([float("nan")], [0.5], [float("inf")], [0.5], [0.1], [1.0], [10.0])
+    parts = (
+        net,
+        Batches(tests, 8),
+        history,
+        test,
+        torch.optim.SGD(net.parameters(), 0.3),
+        nn.CrossEntropyLoss(),
+    )
+    lesson.write_record(tmp_path / "record.json", "Small", *parts)
+    record = strict(tmp_path / "record.json")
+    assert record["class_accuracy"]["class 2"] is None
+    assert record["by_epoch"]["train_loss"] == record["by_epoch"]["test_loss"] == [None]
+    assert record["settings"]["learning rate"] == "[0.3]"
+
+
+def test_a_run_with_a_dataloader_has_a_record(tmp_path, run):
+    loader = DataLoader(TensorDataset(torch.randn(30, 3, 8, 8), torch.arange(30) % 3), batch_size=8)
+    record = lesson.write_record(tmp_path / "record.json", "Small", **run | {"train_loader": loader})
+    assert (record["data"], record["train_images"], record["settings"]["batch size"]) == (None, 30, "8")
+    assert list(record["class_accuracy"]) == ["0", "1", "2"]
+
+
+def test_a_record_that_cannot_be_written_is_a_warning(tmp_path, run, capsys):
+    (tmp_path / "file").write_text("no folder")
+    assert lesson.write_record(tmp_path / "file" / "record.json", "Small", **run)["epochs"] == 2
+    assert "WARNING" in capsys.readouterr().out
+
+
+def test_the_commit_is_the_courses_own(tmp_path, monkeypatch):
+    course = tmp_path / "course"
+    course.mkdir()
+    (course / "a.txt").write_text("1")
+
+    def git(*words: str) -> str:
+        you = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false"]
+        return subprocess.run(
+            ["git", *you, *words], check=True, capture_output=True, text=True
+        ).stdout.strip()
+
+    monkeypatch.setattr(config, "root", course.resolve())
+    git("-C", str(tmp_path), "init", "-q")  # somebody's own repository, around the course from a ZIP
+    git("-C", str(tmp_path), "commit", "-q", "--allow-empty", "-m", "mine")
+    assert records._commit() is None
+    git("-C", str(course), "init", "-q")
+    git("-C", str(course), "add", "a.txt")
+    git("-C", str(course), "commit", "-q", "-m", "the course")
+    assert records._commit() == git("-C", str(course), "rev-parse", "HEAD")
+    (course / "a.txt").write_text("2")
+    assert records._commit() == git("-C", str(course), "rev-parse", "HEAD") + "-dirty"
+
+
+def test_results_stand_beside_the_courses(course, tmp_path, capsys):
+    folder = tmp_path / "runs" / "99_test"
+    assert lesson.read_record("99_test") is None
+    lesson.compare_results(folder, 0.625, "noise", 3)
+    assert capsys.readouterr().out.count("\n") == 1
+    record = {"accuracy": 0.75, "data": "CIFAR-10", "train_images": 50_000, "epochs": 4, "device": "a GPU"}
+    (tmp_path / "results_dir" / "99_test.json").write_text(json.dumps(record | {"seconds": 120}))
+    lesson.compare_results(folder, 0.625, "noise", 3)
+    mine, courses = capsys.readouterr().out.splitlines()
+    assert "62.50%" in mine
+    assert all(word in courses for word in ("75.00%", "50,000", "epochs: 4", "2 minutes", "a GPU"))

@@ -15,36 +15,34 @@ import subprocess
 import sys
 from pathlib import Path
 
+import torch
+from torch import nn
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-NOTEBOOKS = ("08_senet", "10_mobilenet_v2", "13_shufflenet_v2", "14_efficientnet")
+from utils import config, lesson
+from utils.data import Batches, ImageSet
+from utils.machinery import distributed
+from utils.train import parameter_groups, train
 
 
-def speed(notebook: str, images: int, batch_size: int) -> float:
-    """Images per second of one process of however many there are; the first epoch warms up."""
-    import torch
-    from torch import nn
-
-    from utils import config, distributed
-    from utils.data import Batches, ImageSet
-    from utils.results import NETWORKS
-    from utils.train import parameter_groups, train
-
+def speed(notebook: str, images: int, batch_size: int) -> None:
+    """Print the images per second of one process of however many there are; the first epoch warms up."""
     distributed.start(config.device)
     torch.manual_seed(1)
-    pictures = torch.randint(256, (images, 3, 32, 32), dtype=torch.uint8)
-    image_set = ImageSet(
-        pictures, torch.arange(images) % 10, tuple("abcdefghij"), "noise", (0.5,) * 3, (0.25,) * 3
-    )
+    net = lesson.build(notebook).to(config.device)
+    channels = next(net.parameters()).shape[1]
+    pixels = torch.randint(256, (images, channels, 32, 32), dtype=torch.uint8)
+    mean_and_std = (0.5,) * channels, (0.25,) * channels
+    image_set = ImageSet(pixels, torch.arange(images) % 10, tuple("abcdefghij"), "noise", *mean_and_std)
     loader = Batches(image_set, batch_size, shuffle=True, crop_padding=4, flip=True)
     tests = Batches(image_set.subset(torch.arange(10)), 10)
-    net = NETWORKS[notebook]().to(config.device)
     optimizer = torch.optim.SGD(parameter_groups(net, 5e-4), lr=0.01, momentum=0.9, nesterov=True)
     history = train(net, loader, tests, 2, optimizer, nn.CrossEntropyLoss(), verbose=False)
     if distributed.is_main():
         print("images per second", history.images_per_second[-1])
-    distributed.stop()
-    return history.images_per_second[-1]
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def start(processes: int, threads: int, args: argparse.Namespace) -> float:
@@ -66,7 +64,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=1280, help="in an epoch")
     parser.add_argument("--batch-size", type=int, default=32, help="of all processes together")
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--notebook", choices=NOTEBOOKS, default="10_mobilenet_v2")
+    parser.add_argument("--notebook", choices=lesson.notebooks(), default="10_mobilenet_v2")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.worker:

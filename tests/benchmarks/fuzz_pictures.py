@@ -1,12 +1,15 @@
-"""Feeds `load_image` with thousands of damaged pictures: each has to end in a picture or in an ImageError.
+"""Feeds `load_image` with thousands of damaged pictures and links: each ends in a picture or in an ImageError.
 
-    python tests/benchmarks/fuzz_pictures.py [--inputs 10000] [--seed 0] [--save fuzz_failures]
+    python tests/benchmarks/fuzz_pictures.py [--inputs 10000] [--links 500] [--seed 0] [--save fuzz_failures]
 
-Whatever else happens is counted, printed and saved, and makes the exit status 1. The input at work lies in the
-same folder under the name `current`, so that even one that ends Python itself is not lost.
+Whatever else happens is counted, printed and saved, and makes the exit status 1: another exception, a warning, a
+picture that is not RGB, an input that takes longer than 10 seconds. The input at work lies in the same folder under
+the name `current`, so that even one that ends Python itself is not lost. The links are answers of a server on
+loopback, damaged in the same ways: in the status, the headers and the body.
 """
 
 import argparse
+import gzip
 import random
 import struct
 import sys
@@ -21,28 +24,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from utils.image import MAX_PIXELS, ImageError
+from servers import Server, reply
+
+from utils.machinery import web
+from utils.machinery.pictures import MAX_PIXELS, ImageError
 from utils.predict import load_image
 
-EDGES = (
-    0,
-    1,
-    2,
-    3,
-    0x7F,
-    0x80,
-    0xFE,
-    0xFF,
-    0x100,
-    0x7FFF,
-    0x8000,
-    0xFFFF,
-    0x7FFFFFFF,
-    0x80000000,
-    0xFFFFFFFF,
-)
+EDGES = [0, 1, 2, 3, 0x7F, 0x80, 0xFE, 0xFF, 0x100, 0x7FFF, 0x8000, 0xFFFF, 2**31 - 1, 2**31, 2**32 - 1]
 SECONDS = 10.0  # an input that takes longer counts as a failure
 
 
@@ -73,12 +64,8 @@ def seed_pictures() -> list[bytes]:
         (indexed, "GIF", {}),
         (indexed, "GIF", {**frames, "transparency": 3, "comment": "a cat", "disposal": 2}),
         (grey, "GIF", {"interlace": 0}),
-        (rgb, "BMP", {}),
-        (rgba, "BMP", {}),
-        (indexed, "BMP", {}),
-        (grey.convert("1"), "BMP", {}),
+        *((image, "BMP", {}) for image in (rgb, rgba, indexed, grey.convert("1"))),
         (rgb, "WEBP", {"exif": exif}),
-        (rgba, "WEBP", {}),
         (rgba, "WEBP", {"lossless": True}),
         (rgb, "WEBP", frames),
     ]
@@ -87,21 +74,29 @@ def seed_pictures() -> list[bytes]:
         file = BytesIO()
         image.save(file, format, **options)
         seeds.append(file.getvalue())
-    header = struct.pack(
-        "<IiiHHIIiiII", 40, 8, 2, 1, 8, 1, 12, 0, 0, 4, 0
-    )  # a BMP in run lengths, as Windows wrote
-    seeds.append(
-        b"BM" + struct.pack("<IHHI", 82, 0, 0, 70) + header + bytes(16) + b"\5\1\0\3\2\0\1\0\0\0\x08\3\0\1"
-    )
     return seeds
+
+
+def seed_answers(pictures: list[bytes]) -> list[bytes]:
+    """What servers say about these: plain, packed, in chunks, redirected."""
+    chunks = b"%x\r\n%s\r\n0\r\n\r\n" % (len(pictures[0]), pictures[0])
+    return [
+        *(reply(picture, Content_Type="image/png") for picture in pictures[:4]),
+        *(reply(gzip.compress(picture), Content_Encoding="gzip") for picture in pictures[:4]),
+        reply(Content_Length=None, Transfer_Encoding="chunked") + chunks,
+        *(
+            reply(b"", "302 Found", Location=link)
+            for link in ("/cat.png", "//127.0.0.1:9/", "file:///etc/passwd")
+        ),
+        reply(b"<html>", "404 Not Found"),
+    ]
 
 
 def repaired(data: bytes) -> bytes:
     """A PNG with the right checksum for each of its chunks, so that damage gets past the first check."""
     out, at = bytearray(data), 8
     while at + 12 <= len(out):
-        length = int.from_bytes(out[at : at + 4], "big")
-        end = at + 8 + length
+        end = at + 8 + int.from_bytes(out[at : at + 4], "big")
         if end + 4 > len(out):
             break
         out[end : end + 4] = struct.pack(">I", zlib.crc32(out[at + 4 : end]))
@@ -130,69 +125,68 @@ def mutated(data: bytes, others: list[bytes], rng: random.Random) -> bytes:
         elif kind == 4:
             del data[at : at + rng.choice((1, 2, 8, 100))]
         elif kind == 5:
-            piece = data[at : at + rng.choice((1, 8, 40, 400))]
-            data[at:at] = piece * rng.choice((1, 2, 50))
+            data[at:at] = data[at : at + rng.choice((1, 8, 40, 400))] * rng.choice((1, 2, 50))
         elif kind == 6:
-            other = rng.choice(others)
-            start = rng.randrange(len(other))
+            start = rng.randrange(len(other := rng.choice(others)))
             data[at : at + rng.choice((0, 40, 10_000))] = other[start : start + rng.choice((8, 100, 10_000))]
         else:
             data[at : at + 8] = bytes([rng.choice((0, 255))]) * 8
-    if data.startswith(b"\x89PNG") and rng.random() < 0.8:
-        data = repaired(data)
-    return bytes(data)
+    return repaired(bytes(data)) if data.startswith(b"\x89PNG") and rng.random() < 0.8 else bytes(data)
+
+
+def fault(source: bytes | str, counts: Counter) -> str | None:
+    """What is wrong with what `load_image` makes of a source, if anything."""
+    began = time.monotonic()
+    try:
+        image = load_image(source)
+        counts["right pictures"] += 1
+        if image.mode != "RGB" or not 0 < image.width * image.height <= MAX_PIXELS:
+            return f"a picture of mode {image.mode} and size {image.size}"
+    except ImageError as error:
+        counts["ImageErrors"] += 1
+        if "\n" in str(error) or not str(error).endswith("."):
+            return f"not one sentence: {error}"
+    except Exception:
+        counts["anything else"] += 1
+        return traceback.format_exc()
+    seconds = time.monotonic() - began
+    return f"{seconds:.1f} s" if seconds > SECONDS else None
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--inputs", type=int, default=10_000)
+    parser.add_argument("--links", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--save", type=Path, default=Path("fuzz_failures"))
     options = parser.parse_args()
     options.save.mkdir(exist_ok=True)
     warnings.simplefilter("error")  # a warning that reaches the reader is a failure too
+    warnings.simplefilter("ignore", ResourceWarning)  # a socket that urllib3 leaves to the garbage collector
+    web.TIMEOUT = (1, 1)
 
-    seeds, rng = seed_pictures(), random.Random(options.seed)
-    for data in seeds:
+    pictures, rng = seed_pictures(), random.Random(options.seed)
+    for data in pictures:
         load_image(data)  # every seed is right
-    counts, sentences, slowest, failures = Counter(), Counter(), 0.0, 0
-    start = time.monotonic()
-    for number in range(options.inputs):
-        data = mutated(rng.choice(seeds), seeds, rng)
+    answers, counts, failures = seed_answers(pictures), Counter(), 0
+    for number in range(options.inputs + options.links):
+        link = number >= options.inputs
+        data = mutated(rng.choice(answers if link else pictures), answers if link else pictures, rng)
         (options.save / "current").write_bytes(data)
-        began, report = time.monotonic(), None
-        try:
-            image = load_image(data)
-            counts["right pictures"] += 1
-            if image.mode != "RGB" or not 0 < image.width * image.height <= MAX_PIXELS:
-                report = f"a picture of mode {image.mode} and size {image.size}"
-        except ImageError as error:
-            counts["ImageErrors"] += 1
-            sentences[str(error)[:60]] += 1
-            if "\n" in str(error) or not str(error).endswith("."):
-                report = f"not one sentence: {error}"
-        except Exception:
-            counts["anything else"] += 1
-            report = traceback.format_exc()
-        seconds = time.monotonic() - began
-        slowest = max(slowest, seconds)
-        if report or seconds > SECONDS:
+        if link:
+            with Server(data, reply(pictures[0])) as server:  # the second is where redirects lead
+                report = fault(server.url, counts)
+        else:
+            report = fault(data, counts)
+        if report:
             failures += 1
-            path = options.save / f"{options.seed}_{number}"
-            path.write_bytes(data)
-            print(f"{path}: {report or f'{seconds:.1f} s'}")
+            (options.save / f"{options.seed}_{number}").write_bytes(data)
+            print(f"{options.save}/{options.seed}_{number}: {report}")
     (options.save / "current").unlink()
     if not failures:
         options.save.rmdir()
-
-    print(
-        f"{options.inputs:,} inputs from {len(seeds)} pictures, seed {options.seed}, {time.monotonic() - start:.0f} s"
-    )
-    for name in ("right pictures", "ImageErrors", "anything else"):
-        print(f"{counts[name]:8,} {name}")
-    for sentence, count in sentences.most_common(8):
-        print(f"{count:16,}  {sentence}")
-    print(f"slowest input: {slowest:.2f} s; failures: {failures}")
+    print(f"{options.inputs:,} pictures and {options.links:,} links, seed {options.seed}: {dict(counts)}")
+    print(f"failures: {failures}")
     return 1 if failures else 0
 
 

@@ -26,17 +26,9 @@ from torchvision.transforms.functional import to_pil_image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from utils import config
-from utils.data import Batches, ImageSet, load_cifar10
-from utils.lesson import networks
+from utils import config, lesson
+from utils.data import Batches, ImageSet, load_cifar10, load_mnist
 from utils.train import parameter_groups, train
-
-NETWORKS = {
-    "08_senet": "SENet",
-    "10_mobilenet_v2": "MobileNetV2",
-    "13_shufflenet_v2": "ShuffleNetV2",
-    "14_efficientnet": "efficientnet",
-}
 
 
 class Pictures(Dataset):
@@ -45,7 +37,7 @@ class Pictures(Dataset):
         self.labels = image_set.labels.tolist()
         self.transform = transforms.Compose(
             [
-                transforms.RandomCrop(32, padding=4),
+                transforms.RandomCrop(image_set.images.shape[-1], padding=4),
                 transforms.RandomHorizontalFlip(),
                 transforms.ToTensor(),
                 transforms.Normalize(image_set.mean, image_set.std),
@@ -73,13 +65,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--images", type=int, default=640)
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--notebook", choices=NETWORKS, default="10_mobilenet_v2")
+    parser.add_argument("--notebook", choices=lesson.notebooks(), default="10_mobilenet_v2")
     args = parser.parse_args()
 
-    train_set, test_set = load_cifar10()
+    net = lesson.build(args.notebook)
+    grey = next(net.parameters()).shape[1] == 1
+    train_set, test_set = load_mnist() if grey else load_cifar10()
     train_set = train_set.subset(torch.arange(args.images) % len(train_set))
     test_set = test_set.subset(torch.arange(10))
-    net = getattr(networks(args.notebook), NETWORKS[args.notebook])(classes=10)
     criterion = nn.CrossEntropyLoss()
 
     course_net, place_net, plain_net = (copy.deepcopy(net) for _ in range(3))
@@ -139,7 +132,9 @@ def main() -> None:
     for _ in range(args.rounds):
         for name, way in ways.items():
             speeds[name].append(way())
-    print(f"{args.notebook} on {config.device_name()}, batches of {args.batch_size}, {args.rounds} rounds")
+    print(
+        f"{args.notebook} on {config.device_name(config.device)}, batches of {args.batch_size}, {args.rounds} rounds"
+    )
     for name, values in speeds.items():
         low, middle, high = min(values), statistics.median(values), max(values)
         print(f"  {name:9}{middle:8.1f} images/s   ({low:.1f} to {high:.1f})")

@@ -1,0 +1,124 @@
+"""What does each part of the recipe bring? Trains ShuffleNet v2 x0.5 many times, with one thing changed each time:
+
+    .venv/bin/python tests/benchmarks/study_recipe.py SIZES|RECIPE [--images 10000] [--seeds 3]
+
+The accuracies are those on 5,000 training images that are held out; the test set is never looked at. SIZES: small
+images first, where each row may use about as much time as six epochs at 32 x 32. RECIPE: one change each, the same
+epochs. Writes data/results/study_<name>.json after every run; runs that are in it already are not made again. Real
+CIFAR-10 only.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from utils import config
+from utils.data import Batches, balanced_indices, load_cifar10
+from utils.lesson import networks
+from utils.train import evaluate, parameter_groups, train_epoch
+
+BASE = {"batch_size": 128, "peak": 0.2, "weight_decay": 5e-4, "smoothing": 0.1, "warm_up": 0.2, "shift": 2}
+BASE |= {"flip": "alternating", "sides": {1: 32}, "epochs": 6, "crop": False}
+SIZES = {
+    "all at 32": {},
+    "24, last three at 32 (resized)": {"sides": {1: 24, 8: 32}, "epochs": 10},
+    "24, last three at 32 (cropped)": {"sides": {1: 24, 8: 32}, "epochs": 10, "crop": True},
+    "16, 24, last three at 32 (resized)": {"sides": {1: 16, 5: 24, 10: 32}, "epochs": 12},
+    "16, 24, last three at 32 (cropped)": {"sides": {1: 16, 5: 24, 10: 32}, "epochs": 12, "crop": True},
+}
+RECIPE = {
+    "the recipe": {},
+    "peak learning rate 0.1": {"peak": 0.1},
+    "peak learning rate 0.4": {"peak": 0.4},
+    "no label smoothing": {"smoothing": 0.0},
+    "label smoothing 0.2": {"smoothing": 0.2},
+    "flips drawn anew each time": {"flip": True},
+    "shifts of 4": {"shift": 4},
+    "batches of 64, peak 0.1": {"batch_size": 64, "peak": 0.1},
+    "weight decay 0.001": {"weight_decay": 1e-3},
+}
+
+
+class Crops(Batches):
+    """Windows of `side` pixels at a random place of the shifted image, in place of a smaller copy of it."""
+
+    def prepare(self, images: Tensor) -> Tensor:
+        side, self.side = self.side, None
+        images = super().prepare(images)
+        self.side = side
+        top, left = torch.randint(
+            images.shape[2] - side + 1, (2,)
+        ).tolist()  # one place a batch: shifts differ
+        return images[:, :, top : top + side, left : left + side]
+
+
+def accuracy(recipe: dict, seed: int, train_set, held_out) -> tuple[float, float]:
+    """(accuracy on the held-out images after the last epoch, seconds of processor time for the training)."""
+    torch.manual_seed(seed)
+    net = networks("13_shufflenet_v2").ShuffleNetV2(classes=10, width=0.5)
+    loader_type = Crops if recipe["crop"] else Batches
+    loader = loader_type(
+        train_set,
+        recipe["batch_size"],
+        shuffle=True,
+        crop_padding=recipe["shift"],
+        flip=recipe["flip"],
+        resize=recipe["sides"],
+        device="cpu",
+    )
+    groups = parameter_groups(net, recipe["weight_decay"])
+    optimizer = torch.optim.SGD(groups, lr=recipe["peak"], momentum=0.9, nesterov=True)
+    steps, warm_up = recipe["epochs"] * len(loader), recipe["warm_up"]
+    rise = {
+        "max_lr": recipe["peak"],
+        "pct_start": warm_up,
+        "anneal_strategy": "linear",
+        "cycle_momentum": False,
+    }
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, total_steps=steps, **rise)
+    criterion = nn.CrossEntropyLoss(label_smoothing=recipe["smoothing"])
+    net.to(memory_format=torch.channels_last)
+    start = time.process_time()
+    for epoch in range(1, recipe["epochs"] + 1):
+        loader.set_epoch(epoch)
+        train_epoch(net, loader, optimizer, criterion, scheduler)
+    seconds = time.process_time() - start
+    return evaluate(net, Batches(held_out, 250, device="cpu"), device="cpu").accuracy, seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("study", choices=("SIZES", "RECIPE"))
+    parser.add_argument("--images", type=int, default=10_000)
+    parser.add_argument("--seeds", type=int, default=3)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    path = config.results_dir / f"study_{options.study.lower()}.json"
+    setting = {"network": "ShuffleNet v2 x0.5", "training_images": options.images, "held_out_images": 5_000}
+    record = {"setting": setting | {"base": {k: str(v) for k, v in BASE.items()}}, "runs": {}}
+    if path.is_file():
+        record = json.loads(path.read_text(encoding="utf-8"))
+    train_set, held_out = load_cifar10(5_000, config.RUN_SIZES["full"], "official")
+    train_set = train_set.subset(balanced_indices(train_set.labels, options.images))
+    for seed in range(1, options.seeds + 1):
+        for name, change in globals()[options.study].items():
+            runs = record["runs"].setdefault(name, [])
+            if any(run["seed"] == seed for run in runs):
+                continue
+            reached, seconds = accuracy(BASE | change, seed, train_set, held_out)
+            runs.append({"seed": seed, "accuracy": reached, "seconds": round(seconds, 1)})
+            print(f"{name}, seed {seed}: {reached:.2%} in {seconds:.0f} s", flush=True)
+            path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8", newline="\n")
+
+
+if __name__ == "__main__":
+    main()

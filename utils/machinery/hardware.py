@@ -1,0 +1,55 @@
+"""The device, its memory and its precision: what `config` stands on. This module imports nothing of the course."""
+
+import contextlib
+import ctypes
+
+import torch
+
+
+class ConfigError(ValueError):
+    """A COURSE_* variable has a value that the course cannot use; the sentence says what to do."""
+
+
+def working_device(wanted: str, rank: str) -> torch.device:
+    """The device of that name, or a GPU if one is there and works; rank: from torchrun, which means a GPU for each."""
+    chosen = wanted
+    if not chosen:  # several processes cannot exchange what is on Apple's GPU
+        mps = torch.backends.mps.is_available() and not rank
+        chosen = "cuda" if torch.cuda.is_available() else "mps" if mps else "cpu"
+    if chosen == "cuda" and rank:
+        chosen = f"cuda:{rank}"
+    try:
+        device = torch.device(chosen)
+        torch.ones(1, device=device).add(1).item()
+    except Exception as error:
+        if wanted or rank:
+            raise ConfigError(f"{chosen} cannot be used here: set COURSE_DEVICE to cpu.") from error
+        print(f"There is a GPU ({chosen}), but it does not work with this PyTorch: the course uses the CPU.")
+        return torch.device("cpu")
+    return device
+
+
+def keep_large_blocks() -> None:
+    """Linux: keep the memory of large tensors between batches; handing it back makes a step up to twice as long."""
+    with contextlib.suppress(OSError, TypeError, AttributeError):  # other systems have no mallopt
+        mallopt = ctypes.CDLL(None).mallopt
+        for option, value in ((-3, 2**30), (-1, 2**31 - 1), (-2, 2**26)):  # mmap above, trim above, grow by
+            mallopt(option, value)
+
+
+def autocast_dtype(device: torch.device, precision: str) -> torch.dtype:
+    """The type for convolutions and matrix products; weights stay float32.
+
+    "auto" is bfloat16 on a GPU that has it, float16 on one that has not, float32 elsewhere.
+    """
+    if precision == "auto" and device.type == "cuda":
+        precision = "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
+    return getattr(torch, "float32" if precision == "auto" else precision)
+
+
+def device_name(device: torch.device) -> str:
+    """The device in words, for example "NVIDIA H200" or "CPU with 2 threads"."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    threads = torch.get_num_threads()
+    return "Apple GPU" if device.type == "mps" else f"CPU with {threads} thread{'' if threads == 1 else 's'}"
