@@ -135,6 +135,8 @@ def test_a_run_may_go_on_in_another_precision_and_without_a_scheduler_for_longer
     for epochs, precision in ((1, "float32"), (3, "float16"), (EPOCHS, "float32")):
         run = Run(tmp_path / "checkpoint.pt", **SETUPS["no scheduler"], precision=precision)
         assert len(run.train(epochs=epochs, resume=True)) == epochs
+    with pytest.raises(CheckpointError, match="or more"):
+        Run(tmp_path / "checkpoint.pt", **SETUPS["no scheduler"]).train(epochs=1, resume=True)
 
 
 @pytest.mark.parametrize(

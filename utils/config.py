@@ -39,7 +39,7 @@ class RunSize(NamedTuple):
 RUN_SIZES = {
     "full": RunSize("full", None, None),
     "short": RunSize("short", 5_000, 2_000),
-    "quick": RunSize("quick", 64, 64),
+    "quick": RunSize("quick", 32, 32),
 }
 VARIABLES = re.findall(r"COURSE_\w+", __doc__)
 

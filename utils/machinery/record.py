@@ -5,11 +5,11 @@ import math
 import platform
 import statistics
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-import torchvision
 from torch import nn
 from torchinfo import summary
 
@@ -44,7 +44,7 @@ def of_training(net: nn.Module, loader: Any, history: Any) -> dict[str, Any]:
 def of_recipe(net: nn.Module, loader: Any, optimizer: Any, criterion: Any, scheduler: Any) -> dict[str, Any]:
     """The recipe as a checkpoint describes it, the versions of what ran it, and the commit."""
     settings = describe(net, loader, optimizer, criterion, scheduler)
-    versions = {"python": platform.python_version(), "torch": torch.__version__, "torchvision": torchvision.__version__}
+    versions = {"python": platform.python_version(), "torch": torch.__version__, "torchvision": version("torchvision")}
     return {"settings": settings | {"network": type(net).__name__}, "versions": versions, "commit": _commit()}
 
 

@@ -75,6 +75,8 @@ class Run:
         if not {"net", "history", "what", "random"} <= found.keys():
             raise checkpoint.CheckpointError(f"{shown} is no checkpoint of this course's train(): delete it.")
         checkpoint.compare(found["what"], self.what, shown)
+        if (done := len(found["history"]["train_loss"])) > self.epochs:
+            raise checkpoint.CheckpointError(f"{shown} is of {done} epochs already: ask for {done} or more.")
         checkpoint.fit(self.net, found["net"], shown)
         vars(self.history).update(found["history"])
         for name, part in self.parts.items():
@@ -83,7 +85,6 @@ class Run:
         torch.set_rng_state(found["random"])
         if self.device.type == "cuda" and found["random_cuda"]:
             torch.cuda.set_rng_state_all(found["random_cuda"][: torch.cuda.device_count()])
-        done = len(self.history)
         for epoch in range(1, done + 1):
             self._report(epoch)
         if self.verbose and done < self.epochs:

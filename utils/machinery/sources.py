@@ -29,10 +29,7 @@ CIFAR10_URLS = (  # mirrors first, since the official host is slow; the MD5 make
     "https://dataset.bj.bcebos.com/cifar/cifar-10-python.tar.gz",
     "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
 )
-MNIST_URLS = (
-    "https://ossci-datasets.s3.amazonaws.com/mnist/",
-    "https://storage.googleapis.com/cvdf-datasets/mnist/",
-)
+MNIST_URLS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
 
 Pair = tuple[Tensor, Tensor]
 Source = tuple[Pair, Pair, tuple[str, ...]]
