@@ -1,10 +1,13 @@
 """The settings, read as a new process would read them."""
 
+import ctypes
 import importlib.util
 import os
+import platform
 import sys
 from pathlib import Path
 from types import ModuleType
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -128,3 +131,23 @@ def test_the_precision_on_a_gpu_is_one_that_it_has(read, monkeypatch, has, expec
     assert hardware.autocast_dtype(torch.device("cuda"), read().precision) == expected
     assert hardware.autocast_dtype(torch.device("mps"), "auto") == torch.float32
     assert hardware.autocast_dtype(torch.device("cpu"), "float16") == torch.float16
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no mallopt")
+def test_the_memory_of_large_tensors_is_kept():
+    resource = pytest.importorskip("resource")
+
+    def page_faults() -> int:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        torch.ones(10_000_000)  # 40 MB, 9,766 pages
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    page_faults()
+    assert page_faults() < 1_000
+
+
+def test_a_system_without_mallopt_goes_on_without_a_word(monkeypatch, capsys):
+    for library in (Mock(return_value=object()), Mock(side_effect=OSError), Mock(side_effect=TypeError)):
+        monkeypatch.setattr(ctypes, "CDLL", library)
+        hardware.keep_large_blocks()
+    assert capsys.readouterr().out == ""

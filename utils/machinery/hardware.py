@@ -33,7 +33,8 @@ def keep_large_blocks() -> None:
     """Linux: keep the memory of large tensors between batches; handing it back makes a step up to twice as long."""
     with contextlib.suppress(OSError, TypeError, AttributeError):  # other systems have no mallopt
         mallopt = ctypes.CDLL(None).mallopt
-        for option, value in ((-3, 2**30), (-1, 2**31 - 1), (-2, 2**26)):  # mmap above, trim above, grow by
+        # Bytes: mmap above (32 MiB is the most that older C libraries take), trim above, grow by.
+        for option, value in ((-3, 2**25), (-3, 2**30), (-1, 2**31 - 1), (-2, 2**26)):
             mallopt(option, value)
 
 
