@@ -28,6 +28,7 @@ BASE = {"batch_size": 128, "peak": 0.2, "weight_decay": 5e-4, "smoothing": 0.1, 
 BASE |= {"flip": "alternating", "sides": {1: 32}, "epochs": 6, "crop": False}
 SIZES = {
     "all at 32": {},
+    "all at 32, seven epochs": {"epochs": 7},
     "24, last three at 32 (resized)": {"sides": {1: 24, 8: 32}, "epochs": 10},
     "24, last three at 32 (cropped)": {"sides": {1: 24, 8: 32}, "epochs": 10, "crop": True},
     "16, 24, last three at 32 (resized)": {"sides": {1: 16, 5: 24, 10: 32}, "epochs": 12},
