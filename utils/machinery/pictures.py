@@ -66,11 +66,11 @@ def to_rgb(image: Image.Image, name: str = "The picture") -> Image.Image:
 
 
 def middle_square(image: Image.Image, size: int) -> Image.Image:
-    """The middle square of a picture at size x size pixels, each the mean of those that it stands for."""
+    """The middle square of a picture at size x size pixels, each a weighted mean of those that it stands for."""
     edge = min(image.size)
     left, top = (image.width - edge) // 2, (image.height - edge) // 2
     square = image.crop((left, top, left + edge, top + edge))
-    return square.resize((size, size), Image.Resampling.BILINEAR)
+    return square.resize((size, size), Image.Resampling.BICUBIC)
 
 
 def _grey_of_8_bits(image: Image.Image) -> Image.Image:
