@@ -118,9 +118,19 @@ def test_a_finished_run_prints_its_lines_and_is_not_trained_further(tmp_path, ca
     monkeypatch.setattr(config, "resume", True)
     assert Run(tmp_path / "checkpoint.pt").train(verbose=True) == history
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[:2] for line in lines] == [["epoch", f"{epoch}/4"] for epoch in (1, 2, 3, 4)]
+    assert [line.split()[:2] for line in lines] == [["epoch", f"{epoch}/4,"] for epoch in (1, 2, 3, 4)]
     assert all(f"{share:.2%}" in line for share, line in zip(history.test_accuracy, lines, strict=True))
     load_weights(make_net(), tmp_path / "checkpoint.pt")  # a checkpoint is a file of weights, too
+
+
+def test_the_loaders_of_a_finished_run_are_where_it_ended(tmp_path):
+    """A notebook that is opened again tests its network at the size of the last epoch, not of the first."""
+    setup = SETUPS["alternating flip"]
+    Run(tmp_path / "checkpoint.pt", **setup).train()
+    setup["train_loader"].set_epoch(1)
+    history = Run(tmp_path / "checkpoint.pt", **setup).train(resume=True)
+    assert setup["train_loader"].side == 8
+    assert history.height == [4, 4, *[8] * (EPOCHS - 2)]
 
 
 def test_curves_of_a_resumed_run_have_each_step_once(tmp_path):

@@ -10,6 +10,7 @@ from unittest.mock import Mock
 
 import pytest
 import torch
+from torch import nn
 
 from utils import config
 from utils.machinery import hardware
@@ -130,6 +131,18 @@ def test_the_precision_on_a_gpu_is_one_that_it_has(read, monkeypatch, has, expec
     assert hardware.autocast_dtype(torch.device("cuda"), read().precision) == expected
     assert hardware.autocast_dtype(torch.device("mps"), "auto") == torch.float32
     assert hardware.autocast_dtype(torch.device("cpu"), "float16") == torch.float16
+
+
+@pytest.mark.parametrize("has", ["_is_avx512_bf16_supported", "_is_amx_tile_supported", ""])
+def test_a_cpu_with_bfloat16_uses_it_for_ordinary_convolutions(monkeypatch, has):
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.setattr(torch.cpu, name, lambda name=name: name == has, raising=False)
+    dense, depthwise = nn.Sequential(nn.Conv2d(3, 8, 3)), nn.Sequential(nn.Conv2d(8, 8, 3, groups=8))
+    cpu, expected = torch.device("cpu"), torch.bfloat16 if has else torch.float32
+    assert hardware.autocast_dtype(cpu, "auto", dense) == expected
+    assert hardware.autocast_dtype(cpu, "auto", nn.Sequential(dense, depthwise)) == torch.float32
+    assert hardware.autocast_dtype(cpu, "float32", dense) == torch.float32
+    assert hardware.autocast_dtype(cpu, "auto") == torch.float32
 
 
 def test_the_c_library_is_asked_to_keep_large_blocks(monkeypatch):

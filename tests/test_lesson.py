@@ -115,6 +115,9 @@ def test_own_weights_come_first_then_the_courses(course, tmp_path, capsys):
     assert "your own" in capsys.readouterr().out
     lesson.load_trained(net, folder, own=False)
     assert torch.equal(net.weight, shipped.weight)
+    (tmp_path / "checkpoints_dir" / "99_test.safetensors").unlink()
+    lesson.load_trained(net, folder, own=False)
+    assert torch.equal(net.weight, own.weight), "the network is not trained yet"
 
 
 # --- records ------------------------------------------------------------------------------------------------------
@@ -171,7 +174,9 @@ def test_a_record_holds_what_was_run_and_what_came_out(tmp_path, run):
     assert record["device"].startswith("CPU")
     assert record["by_epoch"]["test_loss"] == history.test_loss
     assert all(len(values) == 2 for values in record["by_epoch"].values())
-    assert "learning_rates" not in record["by_epoch"]
+    every_tenth = [rates[::10] for rates in history.learning_rates]
+    assert record["by_epoch"]["learning_rates"] == [pytest.approx(rates, rel=1e-3) for rates in every_tenth]
+    assert record["by_epoch"]["height"] == [8, 8]
     settings = record["settings"]
     assert (settings["network"], settings["batch size"], settings["scheduler"]) == (
         "Sequential",
@@ -241,14 +246,81 @@ def test_the_commit_is_the_courses_own(tmp_path, monkeypatch):
     assert records._commit() == git("-C", str(course), "rev-parse", "HEAD") + "-dirty"
 
 
-def test_results_stand_beside_the_courses(course, tmp_path, capsys):
-    folder = tmp_path / "runs" / "99_test"
-    assert lesson.read_record("99_test") is None
-    lesson.compare_results(folder, 0.625, "noise", 3)
-    assert capsys.readouterr().out.count("\n") == 1
-    record = {"accuracy": 0.75, "data": "CIFAR-10", "train_images": 50_000, "epochs": 4, "device": "a GPU"}
-    (tmp_path / "results_dir" / "99_test.json").write_text(json.dumps(record | {"seconds": 120}))
-    lesson.compare_results(folder, 0.625, "noise", 3)
-    mine, courses = capsys.readouterr().out.splitlines()
-    assert "62.50%" in mine
-    assert all(word in courses for word in ("75.00%", "50,000", "epochs: 4", "2 minutes", "a GPU"))
+def test_speeds_are_those_of_full_size(tmp_path, run):
+    history = run["history"]
+    history.images_per_second, history.height = [900.0, 300.0], [4, 8]
+    assert lesson.write_record(tmp_path / "record.json", "Small", **run)["images_per_second"] == 300.0
+
+
+# --- the network that is shown ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("run_size", "data", "whose"),
+    [("short", "CIFAR-10", "course"), ("full", "CIFAR-10", "own"), ("short", "Emoji-10", "own")],
+)
+def test_after_a_short_run_the_courses_network_is_shown(
+    course, tmp_path, monkeypatch, capsys, run_size, data, whose
+):
+    monkeypatch.setattr(config, "run", config.RUN_SIZES[run_size])
+    course("99_test", cell(NETWORK, "network"))
+    net, history = lesson.build("99_test"), History(train_loss=[1.0], test_accuracy=[0.4])
+    folder = tmp_path / data / "99_test"
+    assert lesson.network_to_show(net, history, folder) == (net, history), "it is not trained yet"
+    shipped = lesson.build("99_test")
+    lesson.save_weights(shipped, tmp_path / "checkpoints_dir" / "99_test.safetensors")
+    record = {"accuracy": 0.75, "data": "CIFAR-10", "train_images": 50_000, "epochs": 2, "device": "a GPU"}
+    record |= {"seconds": 120, "by_epoch": {"train_loss": [2.0, 1.0], "test_accuracy": [0.5, 0.75]}}
+    (tmp_path / "results_dir" / "99_test.json").write_text(json.dumps(record))
+    shown, curve = lesson.network_to_show(net, history, folder)
+    assert "40.00%" in capsys.readouterr().out
+    if whose == "own":
+        assert (shown, curve) == (net, history)
+    else:
+        assert torch.equal(shown[0].weight.cpu(), shipped[0].weight)
+        assert (len(curve), curve.test_accuracy) == (2, [0.5, 0.75])
+
+
+# --- counting and comparing -----------------------------------------------------------------------------------------
+
+
+def test_the_table_of_stages_counts(capsys):
+    net = nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1),
+        nn.Conv2d(4, 8, 3, 2, 1),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(8 * 16, 10),
+    ).train()
+    lesson.stage_table(net, {"stem": net[0], "stage 1": net[1:3], "head": net[3:]}, (3, 8, 8))
+    stem, stage, head, together = (line.split() for line in capsys.readouterr().out.splitlines()[1:])
+    assert stem[:5] == ["stem", "4", "8", "×", "8"]
+    assert stage[2:6] == ["8", "4", "×", "4"]
+    assert head[1:5] == ["10", "1", "×", "1"]
+    assert "296" in stage, "8 * 4 * 9 weights and 8 biases"
+    assert float(stem[-2]) == pytest.approx(64 * 3 * 4 * 9 / 1e6, abs=0.01)
+    assert together[1] == f"{sum(p.numel() for p in net.parameters()):,}"
+    assert net.training
+
+
+def test_an_ablation_trains_all_variants_alike(monkeypatch, capsys, make_set):
+    sets = []
+
+    def load(validation, run):
+        sets.append(validation)
+        return make_set(40), make_set(12)
+
+    monkeypatch.setattr(lesson, "load_cifar10", load)
+    monkeypatch.setattr(config, "run", config.RUN_SIZES["short"])
+
+    def small() -> nn.Module:
+        return nn.Sequential(
+            nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)
+        )
+
+    result = lesson.ablation({"a": small, "the same": small}, 2, images=30, size=16, batch_size=8, seeds=2)
+    assert sets == [5_000], "held-out training images, not the test set"
+    assert list(result) == ["a", "the same"]
+    assert result["a"] == result["the same"], "the same seeds and batches"
+    assert len(result["a"]) == 2
+    assert capsys.readouterr().out.count("mean") == 2

@@ -1,6 +1,7 @@
 """The notebooks as files: what a reader finds when they open one. What the cells do is nbval's matter."""
 
 import ast
+import difflib
 import json
 import re
 import subprocess
@@ -27,6 +28,9 @@ HEADINGS = [
 ]
 FREE_FORM = ("00_", "20_")  # these have no network of their own, and headings of their own
 SAMPLES = ("Emoji-10", "Font digits")
+# Still in the former form: longer, with older runs, and without "What our run shows".
+FORMER = ("08_senet", "14_efficientnet", "15_efficientnet_mnist")
+SHOWS = "**What our run shows.**"
 
 
 @pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
@@ -79,6 +83,74 @@ def test_there_are_notebooks():
     assert [p.stem for p in NOTEBOOKS][0] == "00_start_here"
 
 
+def new_form(path: Path) -> bool:
+    return path.stem not in FORMER
+
+
+def words(book: dict) -> int:
+    """Words of prose, without what is folded away."""
+    return len(re.sub(r"<details>.*?</details>", "", prose(book), flags=re.S).split())
+
+
+def lines_of_code(book: dict) -> int:
+    return sum(bool(line.strip()) for cell in code_cells(book) for line in source(cell).splitlines())
+
+
+def test_can_be_read_in_a_sitting(path, book):
+    """150 words or 10 lines of code a minute."""
+    if not (architecture(path) and new_form(path)):
+        return
+    assert len(book["cells"]) <= 60
+    assert words(book) <= 2_200
+    assert lines_of_code(book) <= 260
+    assert words(book) / 150 + lines_of_code(book) / 10 <= 45
+
+
+def test_the_idea_and_its_drawing_come_first(path, book):
+    if architecture(path) and new_form(path):
+        before, drawing, _ = source(book["cells"][0]).partition("](figures/")
+        assert drawing
+        assert len(before.split()) <= 150, "within the first screen"
+
+
+def test_prose_about_our_run_has_its_numbers(path, book):
+    """Each decimal number of a cell "What our run shows" stands in something that a cell printed."""
+    if not new_form(path):
+        return
+    shown, said = printed(book), [text for text in map(source, book["cells"]) if text.startswith(SHOWS)]
+    assert len(said) >= (4 if architecture(path) else 1)
+    for text in said:
+        for number in re.findall(r"(?<![\w.])\d[\d,]*\.\d+(?![\w.]*\d)", text):
+            assert re.search(rf"(?<![\d.]){re.escape(number)}(?!\d)", shown), f"{number} in: {text}"
+        assert "{{" not in text
+
+
+def test_has_recall_questions(path, book):
+    if new_form(path):
+        _, _, after = prose(book).partition("### Recall")
+        assert len(re.findall(r"^[1-8]\. ", after.split("<details>")[0], re.M)) == 8
+
+
+def test_little_is_alike_in_all_notebooks():
+    """Cells that stand nearly the same in three or more notebooks: of the reader's time, not of its network."""
+    books = {
+        path.stem: [
+            re.sub(r"\d\d_\w+", "NAME", source(cell)) for cell in json.loads(path.read_text("utf-8"))["cells"]
+        ]
+        for path in NOTEBOOKS
+        if architecture(path) and new_form(path)
+    }
+    for name, cells in books.items():
+        others = [texts for other, texts in books.items() if other != name]
+        alike = [c for c in cells if sum(any(similar(c, text) for text in texts) for texts in others) >= 2]
+        assert len(alike) < 0.15 * len(cells), [text[:60] for text in alike]
+
+
+def similar(a: str, b: str) -> bool:
+    matcher = difflib.SequenceMatcher(None, a, b, autojunk=False)
+    return matcher.real_quick_ratio() > 0.9 and matcher.quick_ratio() > 0.9 and matcher.ratio() > 0.9
+
+
 def test_headings(path, book):
     titles = re.findall(r"^# (.+)$", prose(book), re.M)
     assert len(titles) == 1, "one H1"
@@ -90,7 +162,7 @@ def test_names_the_paper_and_ends_with_exercises(path, book):
     first = source(book["cells"][0])
     assert first.startswith("# ")
     if architecture(path):
-        assert re.search(r"arXiv:\d{4}\.\d{5}", first), "the paper, above section 1"
+        assert re.search(r"arXiv:\d{4}\.\d{5}|Proceedings of|NIPS", first), "the paper, above section 1"
     solutions = prose(book).count("<details>")
     assert 3 <= solutions <= 5
     assert prose(book).count("</details>") == solutions

@@ -134,6 +134,25 @@ def test_curves_draws_accuracy_loss_and_the_learning_rate_of_each_step(shown):
     assert by_step == [[[0.5, 1, 1.5, 2, 2.5, 3], flat]] * 2
 
 
+def test_curves_say_where_the_images_became_larger(shown):
+    plot.curves(SimpleNamespace(**HISTORY | {"height": [24, 24, 32]}))
+    for axes in shown[0].axes:
+        assert list(axes.lines[-1].get_xdata()) == [2.5, 2.5]
+    assert "24 px" in " ".join(texts(shown[0].axes[2]))
+    plot.curves(SimpleNamespace(**HISTORY | {"height": [32, 32, 32]}))
+    assert texts(shown[1].axes[2]) == []
+
+
+def test_dots_shows_every_number_and_the_mean(shown):
+    plot.dots({"with": [80, 82, 84], "without": [70]}, "accuracy, %")
+    axes = shown[0].axes[0]
+    drawn, mean, alone, _ = axes.lines
+    assert drawn.get_xydata().tolist() == [[80, 0], [82, 0], [84, 0]]
+    assert list(mean.get_xdata()) == [82, 82]
+    assert alone.get_xydata().tolist() == [[70, 1]]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["with", "without"]
+
+
 def test_class_accuracy_writes_every_value_and_the_overall_line(shown):
     plot.class_accuracy([0.5, np.nan, 1.0], CLASSES, overall=0.75)
     assert [bar.get_width() for bar in shown[0].axes[0].patches] == [50, 0, 100]

@@ -7,19 +7,23 @@ blocks, network; no experiment and no data) carry the tag `network`; the last of
 import json
 import linecache
 import sys
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import OneCycleLR
 
 from utils import config
-from utils.machinery import record as records
-from utils.machinery.checkpoint import load_weights, save_weights  # noqa: F401 (notebooks take it from here)
-from utils.metrics import confusion_matrix, per_class_accuracy
-from utils.train import Evaluation, History, Loader
+from utils.data import Batches, balanced_indices, load_cifar10
+from utils.machinery.checkpoint import load_weights, save_weights  # noqa: F401 (notebooks take these from here)
+from utils.machinery.record import write_record  # noqa: F401
+from utils.machinery.stages import stage_table  # noqa: F401
+from utils.train import History, parameter_groups, train
 
 
 def notebooks() -> list[str]:
@@ -69,10 +73,14 @@ def build(name: str) -> nn.Module:
 
 
 def load_trained(net: nn.Module, folder: Path, own: bool = True) -> None:
-    """Put trained weights into `net`, your own from `folder` (config.run_folder) or the course's; say which."""
+    """Put trained weights into `net`, your own from `folder` (config.run_folder) or the course's; say which.
+
+    own: which of the two if there are both.
+    """
     path, whose = folder / "weights.safetensors", "your own"
-    if not own or not path.is_file():
-        path, whose = config.checkpoints_dir / f"{folder.name}.safetensors", "the course's"
+    courses = config.checkpoints_dir / f"{folder.name}.safetensors"
+    if not path.is_file() or (courses.is_file() and not own):
+        path, whose = courses, "the course's"
     load_weights(net, path)
     print(f"Weights: {whose}, {config.relative(path)}.")
 
@@ -83,36 +91,52 @@ def read_record(name: str) -> dict[str, Any] | None:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
-def compare_results(folder: Path, accuracy: float, data: str, epochs: int) -> None:
-    """Print this run's accuracy beside that of the course's own run of the notebook."""
-    print(f"this run: {accuracy:.2%} on {data}, {config.run.name} run, epochs: {epochs}")
-    if record := read_record(folder.name):
-        print(
-            f"the course's run: {record['accuracy']:.2%} on {record['data']}, {record['train_images']:,} images, "
-            f"epochs: {record['epochs']}, {record['seconds'] / 60:.0f} minutes on {record['device']}"
-        )
+def network_to_show(net: nn.Module, history: History, folder: Path) -> tuple[nn.Module, History]:
+    """The network to look at closely, with its history: the course's after a shorter run, else yours; says which."""
+    record, data = read_record(folder.name), folder.parent.name
+    yours = f"Your network: {history.test_accuracy[-1]:.2%} after the {config.run.name} run." if len(history) else ""
+    if config.run.name == "full" or record is None or record["data"] != data:
+        print(yours)
+        return net, history
+    load_weights(shown := build(folder.name).to(config.device), config.checkpoints_dir / f"{folder.name}.safetensors")
+    print(
+        f"{yours} What follows shows the course's: {record['accuracy']:.2%} after {record['epochs']} epochs on all "
+        f"{record['train_images']:,} images, {record['seconds'] / 60:.0f} minutes on {record['device']}."
+    )
+    return shown, History(**record["by_epoch"])
 
 
-def write_record(
-    path: Path,
-    network: str,
-    net: nn.Module,
-    train_loader: Loader,
-    history: History,
-    test: Evaluation,
-    optimizer: torch.optim.Optimizer,
-    criterion: nn.Module,
-    scheduler: Any = None,
-) -> dict[str, Any]:
-    """Write what a run was and what it measured, as JSON, and return it; what cannot be known is null.
+def ablation(
+    variants: Mapping[str, Callable[[], nn.Module]],
+    epochs: int = 6,
+    *,
+    images: int = 5_000,
+    size: int = 24,
+    batch_size: int = 32,
+    seeds: int = 3,
+) -> dict[str, list[float]]:
+    """Train every variant of a network from several seeds, all alike: {variant: its accuracies, one a seed}.
 
-    network: its name, as the table shows it. Accuracies are fractions, speeds medians over the epochs, seconds those of
-    training and testing; multiply-adds are those of one image, as torchinfo counts them.
+    variants: what makes each network, by its name.  images: so many training images, of `size` pixels; in a quick run
+    as many as that has, once. The accuracies are fractions of 5,000 other training images, since the test set chooses
+    nothing.
     """
-    classes = getattr(train_loader, "classes", None) or [str(k) for k in range(test.probabilities.shape[1])]
-    matrix = confusion_matrix(test.labels, test.probabilities.argmax(1), len(classes))
-    record = {"network": network, "test_images": len(test.labels), "accuracy": test.accuracy}
-    record["class_accuracy"] = dict(zip(classes, per_class_accuracy(matrix).tolist(), strict=True))
-    record |= records.of_training(net, train_loader, history)
-    record |= records.of_recipe(net, train_loader, optimizer, criterion, scheduler)
-    return records.write(record, path)
+    quick = config.run.name == "quick"
+    train_set, held_out = load_cifar10(validation=5_000, run=config.run if quick else config.RUN_SIZES["full"])
+    train_set = train_set.subset(balanced_indices(train_set.labels, images))
+    epochs, seeds, results = 1 if quick else epochs, 1 if quick else seeds, {}
+    for name, build_variant in variants.items():
+        for seed in range(1, seeds + 1):
+            torch.manual_seed(seed)
+            net = build_variant().to(config.device)
+            loader = Batches(train_set, batch_size, shuffle=True, crop_padding=2, flip="alternating", resize=size)
+            optimizer = torch.optim.SGD(parameter_groups(net, 5e-4), lr=0.05, momentum=0.9, nesterov=True)
+            rise = {"pct_start": 0.2, "anneal_strategy": "linear", "cycle_momentum": False}
+            scheduler = OneCycleLR(optimizer, max_lr=0.05, total_steps=epochs * len(loader), **rise)
+            criterion = nn.CrossEntropyLoss(label_smoothing=0.1)
+            tests = Batches(held_out, 250, resize=size)
+            history = train(net, loader, tests, epochs, optimizer, criterion, scheduler, verbose=False)
+            results.setdefault(name, []).append(history.test_accuracy[-1])
+        accuracies = ", ".join(f"{accuracy:.1%}" for accuracy in results[name])
+        print(f"{name}: {accuracies}; mean {np.mean(results[name]):.1%}")
+    return results

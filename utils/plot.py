@@ -161,7 +161,10 @@ def prediction(image: OneImage, seen: OneImage, classes: Names, probabilities: A
 
 @_figure()
 def curves(history: Any) -> None:
-    """Accuracy, loss and learning rate against the epoch; history: what `train` returns, or anything with its lists."""
+    """Accuracy, loss and learning rate against the epoch; history: what `train` returns, or anything with its lists.
+
+    A dotted line is where the images became larger: the epochs before it are trained and tested at the smaller size.
+    """
     epochs = len(history.train_loss)
     if not epochs:
         raise PlotError("There is no epoch to show yet: train the network first.")
@@ -179,6 +182,12 @@ def curves(history: Any) -> None:
     for axes, label in ((accuracy, "accuracy, %"), (loss, "loss"), (rate, "learning rate")):
         axes.set(xlabel="epoch", xlim=(0, epochs + 0.5), ylabel=label)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    heights = list(getattr(history, "height", []))
+    for after in (i for i in range(1, len(heights)) if heights[i] != heights[i - 1]):
+        for axes in (accuracy, loss, rate):
+            axes.axvline(after + 0.5, color=FAINT, linestyle=":", zorder=1)
+        sizes = f"{heights[after - 1]} px  {heights[after]} px"  # one text, its middle on the line
+        rate.text(after + 0.5, 1.02, sizes, ha="center", fontsize=8, transform=rate.get_xaxis_transform())
     figure.legend(*accuracy.get_legend_handles_labels(), loc="outside upper left", ncols=2)
 
 
@@ -252,6 +261,18 @@ def lines(
     _number_axis(axes.yaxis, y_label, log_y)
     if len(series) > 1:
         figure.legend(loc="outside right upper")
+
+
+@_figure()
+def dots(series: Series, label: str) -> None:
+    """A row for each name with a dot for each of its numbers, and a line at their mean."""
+    _, axes = plt.subplots(figsize=(7.5, 0.8 + 0.32 * len(series)))
+    for row, numbers in enumerate(series.values()):
+        axes.plot(numbers, [row] * len(numbers), "o", color=BLUE, alpha=0.7, markersize=7, markeredgecolor="white")
+        axes.plot([np.mean(numbers)] * 2, [row - 0.32, row + 0.32], color=VERMILLION, linewidth=1.8)
+    _name_rows(axes, list(series))
+    axes.margins(x=0.08)
+    _number_axis(axes.xaxis, label)
 
 
 def _pixels(image: OneImage) -> np.ndarray:

@@ -40,6 +40,7 @@ class History:
     learning_rate: list[float] = field(default_factory=list)  # of the epoch's last batch
     seconds: list[float] = field(default_factory=list)  # training and testing together
     images_per_second: list[float] = field(default_factory=list)  # of the training part
+    height: list[int] = field(default_factory=list)  # of the images, in pixels, in training and testing
     learning_rates: list[list[float]] = field(default_factory=list)  # of each batch, a list an epoch
     device: str = ""  # in words
     precision: str = ""  # "float32", "bfloat16" or "float16"
@@ -53,12 +54,14 @@ class History:
 
 
 class Trained(NamedTuple):
-    """What `train_epoch` measured: mean loss, accuracy (a fraction), number of images, each batch's learning rate."""
+    """What `train_epoch` measured: mean loss, accuracy (a fraction), number of images, each batch's learning rate, and
+    the images' height in pixels."""
 
     loss: float
     accuracy: float
     images: int
     learning_rates: list[float]
+    height: int
 
 
 class Evaluation(NamedTuple):
@@ -120,7 +123,7 @@ def train_epoch(
     sums = torch.stack([loss_sum, correct, torch.tensor(seen, device=device)])
     loss_sum, correct, seen = distributed.all_reduce_sum(sums).tolist()
     check_finite(torch.tensor(loss_sum), "training")
-    return Trained(loss_sum / seen, correct / seen, int(seen), learning_rates)
+    return Trained(loss_sum / seen, correct / seen, int(seen), learning_rates, images.shape[2])
 
 
 @torch.no_grad()  # inference_mode() would leave tensors in the network that cannot be trained any more
@@ -133,7 +136,7 @@ def evaluate(
     precision: as for `train`. TrainingError if the loader is empty or does not fit the network.
     """
     device = _prepare(net, device)
-    dtype = autocast_dtype(device, precision)
+    dtype = autocast_dtype(device, precision, net)
     loss_sum, all_probabilities, all_labels = 0.0, [], []
     with evaluation_mode(net):
         for images, labels in _batches(loader, device):
@@ -203,6 +206,7 @@ def train(
                 seconds=time.perf_counter() - start,
                 images_per_second=trained.images / trained_in,
                 learning_rates=trained.learning_rates,
+                height=trained.height,
             )
             run.finish_epoch()
     return history

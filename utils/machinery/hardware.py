@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 
 import torch
+from torch import nn
 
 
 class ConfigError(ValueError):
@@ -38,14 +39,25 @@ def keep_large_blocks() -> None:
             mallopt(option, value)
 
 
-def autocast_dtype(device: torch.device, precision: str) -> torch.dtype:
+def autocast_dtype(device: torch.device, precision: str, net: nn.Module | None = None) -> torch.dtype:
     """The type for convolutions and matrix products; weights stay float32.
 
-    "auto" is bfloat16 on a GPU that has it, float16 on one that has not, float32 elsewhere.
+    "auto" is bfloat16 on a GPU that has it, float16 on one that has not. A CPU with instructions for bfloat16 trains
+    a network of ordinary convolutions twice as fast in it; depthwise ones gain nothing. Elsewhere it is float32.
     """
     if precision == "auto" and device.type == "cuda":
         precision = "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
+    elif precision == "auto" and device.type == "cpu" and net is not None and _cpu_has_bfloat16():
+        convolutions = [module for module in net.modules() if isinstance(module, nn.Conv2d)]
+        depthwise = any(1 < module.groups == module.in_channels for module in convolutions)
+        precision = "bfloat16" if convolutions and not depthwise else "float32"
     return getattr(torch, "float32" if precision == "auto" else precision)
+
+
+def _cpu_has_bfloat16() -> bool:
+    """Whether it has AVX-512 BF16 or AMX; without these bfloat16 is slower than float32."""
+    tests = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # not in every version of PyTorch
+    return any(getattr(torch.cpu, name, bool)() for name in tests)
 
 
 def device_name(device: torch.device) -> str:

@@ -18,34 +18,59 @@ from utils.machinery.checkpoint import CheckpointError, describe, write_bytes
 from utils.machinery.hardware import autocast_dtype, device_name
 
 
-def of_training(net: nn.Module, loader: Any, history: Any) -> dict[str, Any]:
-    """What was trained, for how long, and on what. `loader` may be a DataLoader, which does not know its data's name."""
-    images = getattr(loader, "labels", getattr(loader, "dataset", None))
-    image_shape = list(next(iter(loader))[0].shape[1:])
-    left_out = ("learning_rates", "device", "precision")
-    return {
-        "data": getattr(loader, "name", None),
+def write_record(
+    path: Path,
+    network: str,
+    net: nn.Module,
+    train_loader: Any,
+    history: Any,
+    test: Any,
+    optimizer: torch.optim.Optimizer,
+    criterion: nn.Module,
+    scheduler: Any = None,
+) -> dict[str, Any]:
+    """Write what a run was and what it measured, as JSON, and return it; what cannot be known is null.
+
+    network: its name, as the table shows it.  test: what `evaluate` found. Accuracies are fractions, seconds those of
+    training and testing, speeds medians over the epochs with images of full size; multiply-adds are those of one image,
+    as torchinfo counts them. A DataLoader does not know its data's name.
+    """
+    right, k = test.probabilities.argmax(1) == test.labels, test.probabilities.shape[1]
+    shares = [right[test.labels == label].float().mean().item() for label in range(k)]  # nan: no images
+    images = getattr(train_loader, "labels", getattr(train_loader, "dataset", None))
+    image_shape = list(next(iter(train_loader))[0].shape[1:])
+    full_size = [height == image_shape[1] for height in history.height]
+    speeds = [v for v, full in zip(history.images_per_second, full_size, strict=False) if full]
+    by_epoch = {name: values for name, values in vars(history).items() if isinstance(values, list)}
+    by_epoch["learning_rates"] = [[float(f"{r:.4g}") for r in rates[::10]] for rates in history.learning_rates]
+    settings = describe(net, train_loader, optimizer, criterion, scheduler) | {"network": type(net).__name__}
+    record = {
+        "network": network,
+        "data": getattr(train_loader, "name", None),
         "run": config.run.name,
         "train_images": len(images) if hasattr(images, "__len__") else None,
+        "test_images": len(test.labels),
         "image_shape": image_shape,
+        "accuracy": test.accuracy,
+        "class_accuracy": dict(zip(getattr(train_loader, "classes", None) or map(str, range(k)), shares, strict=True)),
         "epochs": len(history),
         "seconds": sum(history.seconds),
-        "seconds_an_epoch": statistics.median(history.seconds or [math.nan]),
-        "images_per_second": statistics.median(history.images_per_second or [math.nan]),
+        "images_per_second": statistics.median(speeds or [math.nan]),
         "device": history.device or device_name(config.device),
         "precision": history.precision or str(autocast_dtype(config.device, config.precision)).removeprefix("torch."),
         "threads": torch.get_num_threads(),
         "parameters": sum(p.numel() for p in net.parameters()),
         "mult_adds": summary(net, (1, *image_shape), verbose=0).total_mult_adds,
-        "by_epoch": {name: values for name, values in vars(history).items() if name not in left_out},
+        "by_epoch": by_epoch,
+        "settings": settings,
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "torchvision": version("torchvision"),
+        },
+        "commit": _commit(),
     }
-
-
-def of_recipe(net: nn.Module, loader: Any, optimizer: Any, criterion: Any, scheduler: Any) -> dict[str, Any]:
-    """The recipe as a checkpoint describes it, the versions of what ran it, and the commit."""
-    settings = describe(net, loader, optimizer, criterion, scheduler)
-    versions = {"python": platform.python_version(), "torch": torch.__version__, "torchvision": version("torchvision")}
-    return {"settings": settings | {"network": type(net).__name__}, "versions": versions, "commit": _commit()}
+    return write(record, path)
 
 
 def write(record: dict[str, Any], path: Path) -> dict[str, Any]:

@@ -46,7 +46,7 @@ class Run:
             self.what["number of epochs"] = str(epochs)
         if isinstance(criterion, nn.Module):
             criterion.to(device)
-        self.device, self.dtype = device, autocast_dtype(device, precision)
+        self.device, self.dtype = device, autocast_dtype(device, precision, net)
         # float16 cannot hold small gradients, so the loss is scaled up; the usual 65,536 is too much for first steps
         self.scaler = torch.amp.GradScaler(device.type, init_scale=1024.0, enabled=self.dtype == torch.float16)
         self.parts["scaler"] = self.scaler
@@ -67,6 +67,8 @@ class Run:
                 print(f"There is no checkpoint {config.relative(self.path)} yet: training starts with epoch 1.")
         history.device = device_name(self.device)
         history.precision = str(self.dtype).removeprefix("torch.")
+        if self.verbose and self.device.type == "cpu" and self.dtype != torch.float32:
+            print(f"Convolutions are calculated in {history.precision}; COURSE_PRECISION=float32 changes that.")
         checks.check_steps(self.scheduler, self.epochs - len(history), self.loaders[0])
         return history
 
@@ -86,6 +88,7 @@ class Run:
         if self.device.type == "cuda" and found["random_cuda"]:
             torch.cuda.set_rng_state_all(found["random_cuda"][: torch.cuda.device_count()])
         for epoch in range(1, done + 1):
+            self.start_epoch(epoch)  # so that the loaders are where they were
             self._report(epoch)
         if self.verbose and done < self.epochs:
             print(f"Going on after epoch {done} of {self.epochs}, from {shown}.")
@@ -115,7 +118,7 @@ class Run:
         figures = {name: values[epoch - 1] for name, values in vars(self.history).items() if isinstance(values, list)}
         if self.verbose:
             print(
-                f"epoch {epoch:>{len(str(self.epochs))}}/{self.epochs}"
+                f"epoch {epoch:>{len(str(self.epochs))}}/{self.epochs}, {figures['height']} px"
                 f"   train: loss {figures['train_loss']:.3f}, {figures['train_accuracy']:6.2%}"
                 f"   test: cross-entropy {figures['test_loss']:.3f}, {figures['test_accuracy']:6.2%}"
                 f"   lr {figures['learning_rate']:.2g}"
