@@ -5,12 +5,8 @@ blocks, network; no experiment and no data) carry the tag `network`; the last of
 """
 
 import json
-import linecache
-import sys
 from collections.abc import Callable, Mapping
-from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -21,55 +17,10 @@ from torch.optim.lr_scheduler import OneCycleLR
 from utils import config
 from utils.data import Batches, balanced_indices, load_cifar10
 from utils.machinery.checkpoint import load_weights, save_weights  # noqa: F401 (notebooks take these from here)
+from utils.machinery.notebooks import build, metadata, networks, notebooks  # noqa: F401
 from utils.machinery.record import write_record  # noqa: F401
 from utils.machinery.stages import stage_table  # noqa: F401
 from utils.train import History, parameter_groups, train
-
-
-def notebooks() -> list[str]:
-    """The names of the notebooks on disk that define a network: "10_mobilenet_v2", ..."""
-    names = sorted(path.stem for path in (config.root / "notebooks").glob("[0-9][0-9]_*.ipynb"))
-    return [name for name in names if cells(name, "network")]
-
-
-def cells(name: str, tag: str) -> list[str]:
-    """The sources of a notebook's code cells with this tag, in order."""
-    code = [cell for cell in _read(name)["cells"] if cell["cell_type"] == "code"]
-    return ["".join(cell["source"]) for cell in code if tag in cell["metadata"].get("tags", [])]
-
-
-def metadata(name: str) -> dict[str, str]:
-    """What a notebook says of itself in its metadata: {"title": ..., "experiment": ...}."""
-    return _read(name)["metadata"].get("course", {})
-
-
-def _read(name: str) -> dict[str, Any]:
-    path = config.root / "notebooks" / f"{name}.ipynb"
-    if not path.is_file():
-        raise ValueError(f"There is no notebook {name}: choose one of {', '.join(notebooks())}.")
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-@cache
-def networks(name: str) -> ModuleType:
-    """What the cells tagged `network` define: networks("14_efficientnet").efficientnet("b1"), say. They run once."""
-    sources = cells(name, "network")
-    module = ModuleType(f"lesson_{name}")
-    sys.modules[module.__name__] = module  # so that its classes can be found by name, as those of any module
-    try:
-        for number, source in enumerate(sources, start=1):
-            cell = f"<{name}, network cell {number}>"
-            linecache.cache[cell] = (len(source), None, source.splitlines(True), cell)  # for tracebacks
-            exec(compile(source, cell, "exec", dont_inherit=True), vars(module))
-    except BaseException:
-        del sys.modules[module.__name__]
-        raise
-    return module
-
-
-def build(name: str) -> nn.Module:
-    """The network that a notebook trains, with ten classes and new weights."""
-    return networks(name).course_network()
 
 
 def load_trained(net: nn.Module, folder: Path, own: bool = True) -> None:
@@ -118,7 +69,7 @@ def ablation(
     """Train every variant of a network from several seeds, all alike: {variant: its accuracies, one a seed}.
 
     variants: what makes each network, by its name.  images: so many training images, of `size` pixels; in a quick run
-    as many as that has, once. The accuracies are fractions of 5,000 other training images, since the test set chooses
+    as many as that has, once.  batch_size: a quarter of the recipe's, and so is the peak of the rate. The accuracies are fractions of 5,000 other training images, since the test set chooses
     nothing.
     """
     quick = config.run.name == "quick"

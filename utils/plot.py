@@ -184,10 +184,10 @@ def curves(history: Any) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     heights = list(getattr(history, "height", []))
     for after in (i for i in range(1, len(heights)) if heights[i] != heights[i - 1]):
-        for axes in (accuracy, loss, rate):
-            axes.axvline(after + 0.5, color=FAINT, linestyle=":", zorder=1)
+        for axes, x in ((accuracy, after + 0.5), (loss, after + 0.5), (rate, after)):  # between two points, or steps
+            axes.axvline(x, color=FAINT, linestyle=":", zorder=1)
         sizes = f"{heights[after - 1]} px  {heights[after]} px"  # one text, its middle on the line
-        rate.text(after + 0.5, 1.02, sizes, ha="center", fontsize=8, transform=rate.get_xaxis_transform())
+        rate.text(after, 1.02, sizes, ha="center", fontsize=8, transform=rate.get_xaxis_transform())
     figure.legend(*accuracy.get_legend_handles_labels(), loc="outside upper left", ncols=2)
 
 

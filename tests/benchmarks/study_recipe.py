@@ -3,8 +3,8 @@
     .venv/bin/python tests/benchmarks/study_recipe.py SIZES|RECIPE [--images 10000] [--seeds 3]
 
 The accuracies are those on 5,000 training images that are held out; the test set is never looked at. SIZES: small
-images first, where each row may use about as much time as six epochs at 32 x 32. RECIPE: one change each to what SIZES decided, the
-same epochs. Writes data/results/study_<name>.json after every run; runs that are in it already are not made again. Real
+images first, where each row may use about as much time as six epochs at 32 x 32. RECIPE: one change each to what
+SIZES decided, the same epochs. Writes data/results/study_<name>.json after every run; runs that are in it already are not made again. Real
 CIFAR-10 only.
 """
 
