@@ -12,6 +12,7 @@ from typing import NamedTuple
 import pytest
 import torch
 import torch.nn.functional as F
+from pytorchcv.model_provider import get_model
 from torch import Tensor, nn
 from torchvision import models
 from torchvision.ops import SqueezeExcitation
@@ -75,7 +76,55 @@ def narrow_mobilenet() -> nn.Module:
     return models.mobilenet_v2(num_classes=10, width_mult=0.35)
 
 
+def pytorchcv(name: str) -> Callable[[], nn.Module]:
+    """A network of pytorchcv, of its CIFAR-10 forms."""
+    return lambda: get_model(name, num_classes=10)
+
+
+def torchvision_googlenet(**options: bool) -> Callable[[], nn.Module]:
+    return lambda: models.googlenet(num_classes=10, init_weights=False, **options)
+
+
+def alexnet(n: ModuleType) -> nn.Module:
+    return n.AlexNet(stem=(11, 4, 2), hidden=4096, last=6)
+
+
+def vgg(column: str, batch_norm: bool) -> Callable[[ModuleType], nn.Module]:
+    return lambda n: n.VGG(column, batch_norm=batch_norm, imagenet_head=True)
+
+
+def resnext_50(n: ModuleType) -> nn.Module:
+    return n.ResNeXt(32, 4, blocks=(3, 4, 6, 3), strides=(1, 2, 2, 2), imagenet=True)
+
+
 ROWS = {
+    "02_alexnet ImageNet": Row(alexnet, "alexnet", 57_044_810, size=(224, 224)),
+    "03_vgg A, ImageNet": Row(vgg("A", True), "vgg11_bn", 128_812_810, size=(64, 64)),
+    "03_vgg D, ImageNet": Row(vgg("D", True), "vgg16_bn", 134_309_962, size=(64, 64)),
+    "03_vgg D without batch norm": Row(vgg("D", False), "vgg16", 134_301_514, size=(64, 64)),
+    "04_googlenet ImageNet": Row(
+        lambda n: n.GoogLeNet(imagenet=True), torchvision_googlenet(aux_logits=False), 5_610_154
+    ),
+    "05_resnet B": Row(
+        lambda n: n.ResNet(option="B"), pytorchcv("resnet20_cifar10"), 272_474, None, (32, 32)
+    ),
+    "05_resnet B, 56": Row(
+        lambda n: n.ResNet(56, option="B"), pytorchcv("resnet56_cifar10"), 855_770, None, (32, 32)
+    ),
+    "06_resnext 32 x 4d": Row(
+        lambda n: n.ResNeXt(32, 4, strides=(1, 2, 2)),
+        pytorchcv("resnext29_32x4d_cifar10"),
+        4_775_754,
+        None,
+        (32, 32),
+    ),
+    "06_resnext 50 layers": Row(resnext_50, "resnext50_32x4d", 23_000_394),
+    "07_densenet": Row(
+        lambda n: n.DenseNet(), pytorchcv("densenet40_k12_bc_cifar10"), 176_122, None, (32, 32)
+    ),
+    "07_densenet L = 100": Row(
+        lambda n: n.DenseNet(100), pytorchcv("densenet100_k12_bc_cifar10"), 769_162, None, (32, 32)
+    ),
     "08_senet": Row(lambda n: n.SENet(), se_resnet, 11_263_042, (512, 4, 4), (16, 24)),
     "08_senet stages 1 to 3": Row(
         lambda n: n.SENet(se_stages=(1, 2, 3)), lambda: se_resnet(18, (1, 2, 3)), 11_196_418, None, (16, 24)
@@ -234,56 +283,73 @@ def test_the_last_map_for_32_pixels(name):
     assert maps[-1] == ROWS[name].last_map
 
 
+COUNTS = {  # with ten classes; the papers' own numbers where they print them
+    "01_lenet": [({}, 62_006)],
+    "02_alexnet": [({}, 5_871_434)],
+    "03_vgg": [({}, 9_231_114), ({"column": "D"}, 14_728_266)],
+    "04_googlenet": [
+        ({}, 5_602_474),
+        ({"large": 5}, 5_983_402),
+        ({"imagenet": True, "heads": True}, 9_960_638),
+    ],
+    "05_resnet": [({}, 269_722), ({"depth": 56}, 853_018), ({"depth": 110}, 1_727_962)],
+    "06_resnext": [({}, 2_736_970), ({"cardinality": 8, "width": 64}, 34_426_698)],
+}
+
+
+@pytest.mark.usefixtures("unfilled")
+@pytest.mark.parametrize("name", COUNTS)
+def test_parameters(name):
+    n = lesson.networks(name)
+    kind = type(n.course_network())
+    with torch.device("meta"):
+        for arguments, expected in COUNTS[name]:
+            assert count(kind(**arguments)) == expected, arguments
+
+
 # --- what single networks have of their own -----------------------------------------------------------------------
 
 
-def pre_activation_by_hand(w: dict[str, Tensor], x: Tensor) -> Tensor:
-    """The pre-activation SENet-18 as a formula over its weights, with no module in it."""
-
-    def norm_relu(x: Tensor, name: str) -> Tensor:
-        parts = ("running_mean", "running_var", "weight", "bias")
-        return F.relu(F.batch_norm(x, *(w[f"{name}.{part}"] for part in parts)))
-
-    x = F.conv2d(x, w["stem.0.weight"], padding=1)
-    for stage in range(4):
-        for block in range(2):
-            name, stride = f"stages.{stage}.{block}", 2 if stage and not block else 1
-            active = norm_relu(x, f"{name}.norm1")
-            u = F.conv2d(active, w[f"{name}.conv1.weight"], stride=stride, padding=1)
-            u = F.conv2d(norm_relu(u, f"{name}.norm2"), w[f"{name}.conv2.weight"], padding=1)
-            z = F.relu(F.linear(u.mean((2, 3)), w[f"{name}.se.reduce.weight"], w[f"{name}.se.reduce.bias"]))
-            s = F.linear(z, w[f"{name}.se.expand.weight"], w[f"{name}.se.expand.bias"]).sigmoid()
-            shortcut = F.conv2d(active, w[f"{name}.shortcut.weight"], stride=stride) if stride == 2 else x
-            x = shortcut + u * s[:, :, None, None]
-    return F.linear(norm_relu(x, "last.0").mean((2, 3)), w["classifier.weight"], w["classifier.bias"])
+def test_lenet_of_1998_has_the_papers_weights_and_its_table():
+    n = lesson.networks("01_lenet")
+    old = n.LeNet5(in_channels=1, activation=n.ScaledTanh, old_pool=True, table=True, codes=True)
+    assert count(old) == 60_000
+    assert [len(maps) for maps in n.TABLE] == [3] * 6 + [4] * 9 + [6]
+    seen = torch.tensor([[m in maps for m in range(6)] for maps in n.TABLE])
+    assert seen.sum(0).tolist() == [10] * 6, "each map is read by ten filters, as in the paper's Table I"
+    full, sparse, x = nn.Conv2d(6, 16, 5), n.TableConv(), torch.randn(2, 6, 14, 14)
+    nn.init.zeros_(full.weight)
+    with torch.no_grad():
+        for k, (f, maps) in enumerate(zip(sparse.filters, n.TABLE, strict=True)):
+            full.weight[k, list(maps)], full.bias[k] = f.weight[0], f.bias[0]
+    torch.testing.assert_close(sparse(x), full(x))
 
 
-def test_senet_with_pre_activation_is_its_formula():
-    net = lesson.networks("08_senet").SENet(variant="pre-activation")
-    assert count(net) == 11_261_250
-    images = torch.randn(2, 3, 16, 24)
-    lively(net, images)
+def test_googlenet_with_heads_is_torchvisions():
+    ours = lesson.networks("04_googlenet").GoogLeNet(imagenet=True, heads=True)
+    theirs, images = (
+        torchvision_googlenet(aux_logits=True, transform_input=False)(),
+        torch.randn(2, 3, 64, 64),
+    )
+    with_weights_of(ours, lively(theirs, images))
     with torch.inference_mode():
-        assert (net(images) - pre_activation_by_hand(net.state_dict(), images)).abs().max() < 1e-4
+        assert (ours(images) - theirs(images)).abs().max() < 1e-4
+
+
+def test_resnet_shortcut_a_keeps_every_second_pixel_between_zeros():
+    block, x = lesson.networks("05_resnet").ResidualBlock(16, 32, stride=2), torch.randn(2, 16, 8, 8)
+    y = block.shortcut(x)
+    assert torch.equal(y[:, 8:24], x[:, :, ::2, ::2])
+    assert not y[:, :8].any()
+    assert not y[:, 24:].any()
 
 
 def test_senet_gates_act_on_the_branch_and_not_on_the_shortcut():
-    n, x = lesson.networks("08_senet"), torch.randn(2, 32, 8, 8)
-    for block, expected in [(n.BasicBlock(32, 32), torch.relu(x)), (n.PreActivationBlock(32, 32), x)]:
-        assert not torch.allclose(block(x), expected)
-        nn.init.zeros_(block.se.expand.weight)
-        nn.init.constant_(block.se.expand.bias, -200)  # gates of 0
-        torch.testing.assert_close(block(x), expected)
-
-
-def test_senet_inception_block_gates_the_joined_channels():
-    n, sizes = lesson.networks("08_senet"), {"one": 16, "three": (8, 24), "five": (4, 12), "pool": 12}
-    gated = n.InceptionBlock(20, **sizes).eval()
-    x = torch.randn(2, 20, 7, 9)
-    u = torch.cat([branch(x) for branch in gated.branches], dim=1)
-    assert u.shape == (2, 64, 7, 9)
-    torch.testing.assert_close(gated(x), gated.se(u))
-    assert not torch.allclose(gated(x), u)
+    block, x = lesson.networks("08_senet").BasicBlock(32, 32), torch.randn(2, 32, 8, 8)
+    assert not torch.allclose(block(x), torch.relu(x))
+    nn.init.zeros_(block.se.expand.weight)
+    nn.init.constant_(block.se.expand.bias, -200)  # gates of 0
+    torch.testing.assert_close(block(x), torch.relu(x))
 
 
 def test_mobilenet_v2_rounds_channels_and_keeps_the_bottleneck_linear():
@@ -327,3 +393,33 @@ def test_stochastic_depth_drops_whole_images_and_keeps_the_mean():
     dropped = (out == 0).flatten(1).all(1)
     assert 300 < dropped.sum() < 500
     torch.testing.assert_close(out[~dropped], branch[~dropped] / 0.8)
+
+
+def test_speed_run_is_its_formula():
+    net, images = lesson.networks("21_speed_run").course_network(), torch.randn(4, 3, 32, 32)
+    assert count(net) + net.whiten.weight.numel() == 1_971_640  # as published
+    lively(net, images)
+    w = net.state_dict()
+    x = F.gelu(F.conv2d(images, w["whiten.weight"], w["whiten.bias"]))
+    for group in range(3):
+        for conv, norm in ((0, 2), (4, 5)):
+            x = F.conv2d(x, w[f"groups.{group}.{conv}.weight"], padding=1)
+            x = x if conv else F.max_pool2d(x, 2)
+            parts = ("running_mean", "running_var", "weight", "bias")
+            parts = (w[f"groups.{group}.{norm}.{part}"] for part in parts)
+            x = F.gelu(F.batch_norm(x, *parts, eps=1e-12))
+    expected = F.linear(x.amax((2, 3)), w["head.weight"]) / 256
+    with torch.inference_mode():
+        assert (net(images) - expected).abs().max() < 1e-4
+
+
+def test_speed_run_whitens_patches_and_starts_as_an_identity():
+    n = lesson.networks("21_speed_run")
+    net, images = n.course_network(), F.interpolate(torch.randn(64, 3, 9, 9), 32, mode="bicubic")
+    n.set_whitening(net, images)
+    assert torch.equal(net.whiten.weight[12:], -net.whiten.weight[:12])
+    whitened = F.conv2d(images, net.whiten.weight[:4]).transpose(0, 1).flatten(1)
+    assert (whitened @ whitened.T / whitened.shape[1] - torch.eye(4)).abs().max() < 0.02
+    for conv in (net.groups[0][0], net.groups[1][4]):
+        x = torch.randn(2, conv.in_channels, 7, 7)
+        assert torch.allclose(conv(x)[:, : conv.in_channels], x, atol=1e-5)

@@ -28,8 +28,6 @@ HEADINGS = [
 ]
 FREE_FORM = ("00_", "20_")  # these have no network of their own, and headings of their own
 SAMPLES = ("Emoji-10", "Font digits")
-# Still in the former form: longer, with older runs, and without "What our run shows".
-FORMER = ("08_senet", "14_efficientnet", "15_efficientnet_mnist")
 SHOWS = "**What our run shows.**"
 
 
@@ -83,10 +81,6 @@ def test_there_are_notebooks():
     assert [p.stem for p in NOTEBOOKS][0] == "00_start_here"
 
 
-def new_form(path: Path) -> bool:
-    return path.stem not in FORMER
-
-
 def words(book: dict) -> int:
     """Words of prose, without what is folded away."""
     return len(re.sub(r"<details>.*?</details>", "", prose(book), flags=re.S).split())
@@ -98,7 +92,7 @@ def lines_of_code(book: dict) -> int:
 
 def test_can_be_read_in_a_sitting(path, book):
     """150 words or 10 lines of code a minute."""
-    if not (architecture(path) and new_form(path)):
+    if not architecture(path):
         return
     assert len(book["cells"]) <= 60
     assert words(book) <= 2_200
@@ -107,7 +101,7 @@ def test_can_be_read_in_a_sitting(path, book):
 
 
 def test_the_idea_and_its_drawing_come_first(path, book):
-    if architecture(path) and new_form(path):
+    if architecture(path):
         before, drawing, _ = source(book["cells"][0]).partition("](figures/")
         assert drawing
         assert len(before.split()) <= 150, "within the first screen"
@@ -115,8 +109,6 @@ def test_the_idea_and_its_drawing_come_first(path, book):
 
 def test_prose_about_our_run_has_its_numbers(path, book):
     """Each decimal number of a cell "What our run shows" stands in something that a cell printed."""
-    if not new_form(path):
-        return
     shown, said = printed(book), [text for text in map(source, book["cells"]) if text.startswith(SHOWS)]
     assert len(said) >= (4 if architecture(path) else 1)
     for text in said:
@@ -126,9 +118,8 @@ def test_prose_about_our_run_has_its_numbers(path, book):
 
 
 def test_has_recall_questions(path, book):
-    if new_form(path):
-        _, _, after = prose(book).partition("### Recall")
-        assert len(re.findall(r"^[1-8]\. ", after.split("<details>")[0], re.M)) == 8
+    _, _, after = prose(book).partition("### Recall")
+    assert len(re.findall(r"^[1-8]\. ", after.split("<details>")[0], re.M)) == 8
 
 
 def test_little_is_alike_in_all_notebooks():
@@ -138,7 +129,7 @@ def test_little_is_alike_in_all_notebooks():
             re.sub(r"\d\d_\w+", "NAME", source(cell)) for cell in json.loads(path.read_text("utf-8"))["cells"]
         ]
         for path in NOTEBOOKS
-        if architecture(path) and new_form(path)
+        if architecture(path)
     }
     for name, cells in books.items():
         others = [texts for other, texts in books.items() if other != name]

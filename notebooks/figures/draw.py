@@ -3,10 +3,13 @@
 python notebooks/figures/draw.py       draws all of them
 python notebooks/figures/draw.py 10    draws those whose names begin so
 
+The drawings of a notebook stand in draw_NN.py beside this file, or below.
+
 Rounded boxes are operations, in the colours of ROLES; grey squares and slabs are feature maps. Lengths are pixels,
 x goes right, y goes down, and a thing is placed by its middle.
 """
 
+import importlib
 import sys
 from collections.abc import Callable, Sequence
 from html import escape
@@ -233,7 +236,7 @@ STRIPS = {  # title, pixels of the drawing for a pixel of a map and for a channe
     "14_efficientnet_strip": ("EfficientNet-B0", 1.9, 0.03, 32, 3,
         efficientnet(1, (1, 1, 2, 2, 1, 2, 1), (32, 32, 32, 16, 8, 8, 4, 4))),
     "15_efficientnet_mnist_strip": ("EfficientNet-B0 for digits", 1.5, 0.03, 28, 1,
-        [("", "enlarge", "", "", "", "", 1, 64), *efficientnet(2, (1, 2, 2, 2, 1, 2, 1), (32, 32, 16, 8, 4, 4, 2, 2))]),
+        [("", "enlarge", "", "", "", "", 1, 48), *efficientnet(2, (1, 2, 2, 2, 1, 2, 1), (24, 24, 12, 6, 3, 3, 2, 2))]),
 }  # fmt: skip
 
 
@@ -285,7 +288,7 @@ def strip(name: str) -> Picture:
         p.note(12, row_y, word)
 
     deep = [thin * (rows[i][6] or rows[i - 1][6]) * 0.9 for i in range(len(rows))]
-    wide = [max(scale * row[7], 9 if row[0] == "linear" else 3) for row in rows]
+    wide = [max(scale * row[7], 3 if row[7] else 9) for row in rows]
     used = scale * side + sum(deep) + sum(wide) + sum(bars_width(row[0], row[4] or 1) for row in rows)
     gap = (980 - 92 - 30 - used) / (2 * len(rows))
     x = 92 + scale * side  # the right edge of what is drawn
@@ -311,7 +314,7 @@ def strip(name: str) -> Picture:
             else:
                 p.text(at, y, f"× {value}" if word == "blocks" and value else value, 11, bold=word == "layer")
         x += bars_width(block, repeats) + gap
-        if block == "linear":
+        if not map_side:  # the end: one score a class
             for k in range(10):
                 p.rect(x + 4.5, middle + (k - 4.5) * 8, 7, 7, *ROLES["data"][1:], stroke_width=0.8)
             p.small(x + 4.5, below + 17, "10")
@@ -320,7 +323,7 @@ def strip(name: str) -> Picture:
             picture(p, x + wide[i] / 2, middle, wide[i], 1)
         else:
             p.slab(x + wide[i] / 2, middle + deep[i] / 4, wide[i], deep[i] / 0.9)
-        if block != "linear":
+        if map_side:
             at = x + (wide[i] + deep[i] * (map_side < 3)) / 2
             p.small(at, below, f"{map_side} × {map_side}")
             p.small(at, below + 17, f"{out:,}")
@@ -356,7 +359,7 @@ def picture(p: Picture, x: float, y: float, side: float, channels: int) -> None:
         )
 
 
-FIGURES: dict[str, Callable[[], Picture]] = {name: lambda name=name: strip(name) for name in STRIPS}
+FIGURES: dict[str, Callable[[], Picture]] = {}
 
 
 def figure(make: Callable[[], Picture]) -> Callable[[], Picture]:
@@ -1005,9 +1008,17 @@ def fig_15_efficientnet_mnist_padding() -> Picture:
     return p
 
 
-if __name__ == "__main__":
-    begin = tuple(sys.argv[1:]) or ("",)
-    for name, make in FIGURES.items():
+def main(begin: tuple[str, ...]) -> None:
+    for file in sorted(HERE.glob("draw_*.py")):
+        importlib.import_module(file.stem)  # adds to BLOCKS, STRIPS and FIGURES
+    strips = {name: lambda name=name: strip(name) for name in STRIPS}
+    for name, make in sorted((strips | FIGURES).items()):
         if name.startswith(begin):
             make().save(name)
             print(f"{name}.svg")
+
+
+if __name__ == "__main__":
+    import draw  # once under its own name, as the other files import it
+
+    draw.main(tuple(sys.argv[1:]) or ("",))

@@ -65,10 +65,11 @@ class Run:
             checkpoint.set_aside(self.path)
             if resume and self.verbose:
                 print(f"There is no checkpoint {config.relative(self.path)} yet: training starts with epoch 1.")
-        history.device = device_name(self.device)
-        history.precision = str(self.dtype).removeprefix("torch.")
-        if self.verbose and self.device.type == "cpu" and self.dtype != torch.float32:
-            print(f"Convolutions are calculated in {history.precision}; COURSE_PRECISION=float32 changes that.")
+        if len(history) < self.epochs or not history.device:  # a finished run keeps what it was made on
+            history.device = device_name(self.device)
+            history.precision = str(self.dtype).removeprefix("torch.")
+            if self.verbose and self.device.type == "cpu" and self.dtype != torch.float32:
+                print(f"Convolutions are calculated in {history.precision}; COURSE_PRECISION=float32 changes that.")
         checks.check_steps(self.scheduler, self.epochs - len(history), self.loaders[0])
         return history
 
