@@ -153,7 +153,7 @@ def test_names_the_paper_and_ends_with_exercises(path, book):
     first = source(book["cells"][0])
     assert first.startswith("# ")
     if architecture(path):
-        assert re.search(r"arXiv:\d{4}\.\d{5}|Proceedings of|NIPS", first), "the paper, above section 1"
+        assert re.search(r"arXiv:\d{4}\.\d{4,5}|Proceedings of|NIPS", first), "the paper, above section 1"
     solutions = prose(book).count("<details>")
     assert 3 <= solutions <= 5
     assert prose(book).count("</details>") == solutions
