@@ -108,8 +108,8 @@ def speeds(names: list[str], rounds: int) -> None:
     result = json.loads(path.read_text()) if path.is_file() else {"networks": {}}
     result["processor"] = processor()
     for name in names:
-        sides = (32, 48) if "mnist" in name else (32,) if name.startswith("01") else (24, 32)
-        found = {s: [in_a_process(name=name, side=s, steps=6) for _ in range(rounds)] for s in sides}
+        sides = (32, 48) if "mnist" in name else (32,) if name.startswith(("01", "21")) else (24, 32)
+        found = {s: [in_a_process(name=name, side=s, steps=4) for _ in range(rounds)] for s in sides}
         row = {"precision": found[sides[0]][0]["precision"]}
         for key in ("train", "test"):
             row[key] = {str(s): round(statistics.median(f[key] for f in found[s]), 1) for s in sides}
