@@ -20,7 +20,7 @@ from torch.utils.tensorboard import SummaryWriter
 import utils.train as module
 from utils import config
 from utils.data import Batches, ImageSet
-from utils.machinery.checkpoint import CheckpointError, load_weights, save_weights
+from utils.machinery.checkpoint import CheckpointError, load_weights, read_file, save_weights, write_file
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 same = functools.partial(torch.testing.assert_close, rtol=0, atol=0)  # bit for bit, in dicts and lists, too
@@ -121,6 +121,17 @@ def test_a_finished_run_prints_its_lines_and_is_not_trained_further(tmp_path, ca
     assert [line.split()[:2] for line in lines] == [["epoch", f"{epoch}/4,"] for epoch in (1, 2, 3, 4)]
     assert all(f"{share:.2%}" in line for share, line in zip(history.test_accuracy, lines, strict=True))
     load_weights(make_net(), tmp_path / "checkpoint.pt")  # a checkpoint is a file of weights, too
+
+
+def test_a_finished_run_keeps_the_device_that_it_was_made_on(tmp_path):
+    """Its record is written where the notebook is opened again, which may be another machine."""
+    path = tmp_path / "checkpoint.pt"
+    Run(path).train()
+    content = read_file(path)
+    content["history"] |= {"device": "a GPU", "precision": "float16"}
+    write_file(content, path)
+    history = Run(path).train(resume=True)
+    assert (history.device, history.precision) == ("a GPU", "float16")
 
 
 def test_the_loaders_of_a_finished_run_are_where_it_ended(tmp_path):

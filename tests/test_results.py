@@ -105,6 +105,20 @@ def test_the_accuracy_comes_out_again(name):
     assert publish.accuracy(net, record) == pytest.approx(record["weights_accuracy"], abs=0.0005)
 
 
+def test_minutes_on_two_cores_are_reckoned_from_speeds_or_those_of_the_clock(monkeypatch):
+    speeds = {"train": {"24": 100.0, "32": 50.0}, "test": {"24": 500.0, "32": 250.0}}
+    monkeypatch.setattr(publish, "speeds", lambda name: speeds if name == "known" else None)
+    record = {"device": "a GPU", "train_images": 6_000, "test_images": 3_000, "image_shape": [3, 32, 32]}
+    record |= {"by_epoch": {"seconds": [60.0, 120.0], "height": [24, 32]}, "images_per_second": 7.0}
+    assert publish.minutes("known", record) == [1.1, 2.2]
+    assert publish.speed("known", record) == 50
+    assert publish.minutes("unknown", record) == publish.minutes(
+        "known", record | {"device": "CPU with 2 threads"}
+    )
+    assert publish.minutes("unknown", record) == [1, 2]
+    assert publish.speed("unknown", record) == 7
+
+
 # --- publishing ---------------------------------------------------------------------------------------------------
 
 NETWORK = """from torch import nn

@@ -173,10 +173,14 @@ def test_an_ordinary_dataloader_will_do(make_set, kinds):
     assert history.test_accuracy[-1] > 0.6
 
 
-def test_channels_come_last_but_on_apple_gpus(parts):
-    """There, batch norms learn wrongly with channels last (pytorch#175189)."""
+def test_channels_come_last_but_where_that_harms(parts):
+    """On Apple's GPU batch norms learn wrongly with it (pytorch#175189); on NVIDIA's, depthwise ones become slow."""
     expected = {"mps": torch.preserve_format, "cuda": torch.channels_last, "cpu": torch.channels_last}
-    assert {kind: module._memory_format(torch.device(kind)) for kind in expected} == expected
+    formats = {kind: module._memory_format(torch.device(kind), parts["net"]) for kind in expected}
+    assert formats == expected
+    depthwise = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 3, groups=8))
+    formats = {kind: module._memory_format(torch.device(kind), depthwise) for kind in expected}
+    assert formats == expected | {"cuda": torch.contiguous_format}
     seen, last = set(), {"memory_format": torch.channels_last}
     parts["net"].stem[0].register_forward_pre_hook(
         lambda layer, x: seen.add((x[0].is_contiguous(**last), layer.weight.is_contiguous(**last)))

@@ -1,6 +1,6 @@
 """The drawings of notebooks 01 to 07; `draw.py` runs this file."""
 
-from draw import BAR, BLOCKS, END, FAINT, INK, PALE, ROLES, STRIPS, Picture, figure
+from draw import BLOCKS, END, FAINT, INK, PALE, ROLES, STRIPS, Picture, figure
 
 BLOCKS |= {
     "conv-pool": ([["conv", "pool"]], ""),
@@ -74,7 +74,6 @@ STRIPS |= {
         *END,
     ]),
 }  # fmt: skip
-assert BAR == 12
 MAP = ROLES["data"]
 
 

@@ -48,10 +48,14 @@ def autocast_dtype(device: torch.device, precision: str, net: nn.Module | None =
     if precision == "auto" and device.type == "cuda":
         precision = "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
     elif precision == "auto" and device.type == "cpu" and net is not None and _cpu_has_bfloat16():
-        convolutions = [module for module in net.modules() if isinstance(module, nn.Conv2d)]
-        depthwise = any(1 < module.groups == module.in_channels for module in convolutions)
-        precision = "bfloat16" if convolutions and not depthwise else "float32"
+        convolutions = any(isinstance(module, nn.Conv2d) for module in net.modules())
+        precision = "bfloat16" if convolutions and not has_depthwise(net) else "float32"
     return getattr(torch, "float32" if precision == "auto" else precision)
+
+
+def has_depthwise(net: nn.Module) -> bool:
+    """Whether it has a convolution with as many groups as input channels."""
+    return any(isinstance(m, nn.Conv2d) and 1 < m.groups == m.in_channels for m in net.modules())
 
 
 def _cpu_has_bfloat16() -> bool:
