@@ -38,7 +38,7 @@ def test_a_beginner_reads_the_seven_in_one_sitting():
 
 def test_utils_stay_small():
     sizes = {name: lines(path) for name, path in FILES.items()}
-    assert sum(sizes.values()) <= 2_550, sizes
+    assert sum(sizes.values()) <= 2_560, sizes
     assert {name for name in FILES if name.count(".") == 1} == {
         f"utils.{name}" for name in (*SEVEN, "script")
     }

@@ -232,32 +232,24 @@ def confusion(matrix: Array, classes: Names) -> None:
 
 
 @_figure()
-def bars(names: Names, values: Array | Series, label: str) -> None:
-    """A bar with its value for each name; values: numbers [N], or several series of them by name, in groups."""
-    series = values if isinstance(values, Mapping) else {"": values}
-    height = 0.8 / len(series)
-    figure, axes = plt.subplots(figsize=(8, 0.7 + len(names) * (0.12 + 0.13 * len(series))))
-    for i, (name, numbers) in enumerate(series.items()):
-        y = np.arange(len(names)) + (i - (len(series) - 1) / 2) * height
-        drawn = axes.barh(y, np.asarray(numbers), height, label=name, color=COLOURS[i % len(COLOURS)])
-        texts = [f"{v:,.0f}" if abs(v) >= 100 else f"{v:.3g}" for v in drawn.datavalues]  # 0.457, 11,263
-        axes.bar_label(drawn, texts, padding=3, fontsize=8)
+def bars(names: Names, values: Array, label: str) -> None:
+    """A bar with its value for each name; values: numbers [N]."""
+    _, axes = plt.subplots(figsize=(8, 0.7 + 0.25 * len(names)))
+    drawn = axes.barh(range(len(names)), np.asarray(values), color=BLUE)
+    texts = [f"{v:,.0f}" if abs(v) >= 100 else f"{v:.3g}" for v in drawn.datavalues]  # 0.457, 11,263
+    axes.bar_label(drawn, texts, padding=3, fontsize=8)
     _name_rows(axes, names)
     axes.margins(x=0.08)
     _number_axis(axes.xaxis, label)
-    if len(series) > 1:
-        figure.legend(loc="outside right upper")
 
 
 @_figure()
-def lines(
-    x: Array | Series, series: Series, x_label: str, y_label: str, log_x: bool = False, log_y: bool = False
-) -> None:
+def lines(x: Array | Series, series: Series, x_label: str, y_label: str, log_y: bool = False) -> None:
     """A line for each series [N] against x [N], or against x[name] where x holds one list for each series."""
     figure, axes = plt.subplots(figsize=(9, 3.6))
     for i, (name, y) in enumerate(series.items()):
         _draw_line(axes, x[name] if isinstance(x, Mapping) else x, y, name, i)
-    _number_axis(axes.xaxis, x_label, log_x)
+    _number_axis(axes.xaxis, x_label)
     _number_axis(axes.yaxis, y_label, log_y)
     if len(series) > 1:
         figure.legend(loc="outside right upper")
@@ -273,6 +265,21 @@ def dots(series: Series, label: str) -> None:
     _name_rows(axes, list(series))
     axes.margins(x=0.08)
     _number_axis(axes.xaxis, label)
+
+
+@_figure()
+def maps(layers: Series, count: int = 8) -> None:
+    """The first `count` maps of each layer in a row, each from its smallest value, dark, to its largest, bright.
+
+    layers: float [C, H, W] by name.
+    """
+    _, panels = plt.subplots(len(layers), count, figsize=(9, 1.25 * len(layers)), squeeze=False)
+    for row, (name, layer) in zip(panels, layers.items(), strict=True):
+        row[0].set_title(name, loc="left", fontsize=9)
+        for axes, shades in zip(row, layer, strict=False):
+            axes.imshow(np.asarray(shades))
+    for axes in panels.flat:
+        axes.set_axis_off()
 
 
 def _pixels(image: OneImage) -> np.ndarray:
