@@ -109,11 +109,12 @@ def show(dataset: str, epochs: int, full: str) -> None:
     `dataset` is the data set's name, `epochs` the number for this run, `full` says what a full run takes.
     """
     images = f"{run.train_images:,} training and {run.test_images:,} test images" if run.train_images else "all images"
-    calculated = str(autocast_dtype(device, precision)).removeprefix("torch.")
+    by_network = device.type == "cpu" and precision == "auto"  # then train() says what it calculates in
+    calculated = "" if by_network else f" in {autocast_dtype(device, precision)}".replace("torch.", "")
     source = {"auto": f"{dataset}, or the built-in sample where it cannot be had", "official": dataset}
     print(
-        f"{run.name.capitalize()} run: {images}, {epochs} epoch{'' if epochs == 1 else 's'}, on {device_name(device)} "
-        f"in {calculated}. Data: {source.get(data_source, 'the built-in sample')}. "
+        f"{run.name.capitalize()} run: {images}, {epochs} epoch{'' if epochs == 1 else 's'}, on "
+        f"{device_name(device)}{calculated}. Data: {source.get(data_source, 'the built-in sample')}. "
         f"Python {platform.python_version()}, torch {torch.__version__}, torchvision {version('torchvision')}."
     )
     print(f"A full run: {full}. Other sizes: set COURSE_RUN to quick, short or full and start Jupyter again.")
