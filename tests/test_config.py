@@ -85,6 +85,13 @@ def test_run_sizes(read, capsys, value, images, epochs):
     assert "30 epochs, 5 minutes on a GPU" in second
 
 
+def test_the_precision_is_named_where_it_does_not_depend_on_the_network(read, capsys):
+    for precision, named in (("auto", "thread"), ("float32", " in float32"), ("bfloat16", " in bfloat16")):
+        read(COURSE_DEVICE="cpu", COURSE_PRECISION=precision).show("MNIST", 1, "a minute")
+        before, _, _ = capsys.readouterr().out.partition(". Data: ")
+        assert before.removesuffix("s").endswith(named)
+
+
 @pytest.mark.parametrize(
     "setting",
     ["RUN=fast", "EPOCHS=0", "EPOCHS=2.5", "PRECISION=fp16", "RESUME=maybe", "DATA=samples", "DEVICE=meta"],

@@ -273,7 +273,7 @@ def maps(layers: Series, count: int = 8) -> None:
 
     layers: float [C, H, W] by name.
     """
-    _, panels = plt.subplots(len(layers), count, figsize=(9, 1.25 * len(layers)), squeeze=False)
+    _, panels = plt.subplots(len(layers), count, figsize=(1.125 * count, 1.25 * len(layers)), squeeze=False)
     for row, (name, layer) in zip(panels, layers.items(), strict=True):
         row[0].set_title(name, loc="left", fontsize=9)
         for axes, shades in zip(row, layer, strict=False):
