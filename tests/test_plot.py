@@ -199,6 +199,8 @@ def test_lines_draw_each_series_against_its_x_and_no_two_look_alike(shown):
     for panel, ticks in ((axes, "100,000 1 M 10 M"), (shown[2].axes[0], "1 2 5 10 20 50")):
         assert ticks in " ".join(label.get_text() for label in panel.get_yticklabels())
     assert len({(line.get_color(), line.get_linestyle()) for line in shown[1].axes[0].lines}) == 20
+    plot.lines(range(1, 21), {"a": range(20)}, "epoch", "y")
+    assert all(tick.is_integer() for tick in shown[3].axes[0].get_xticks())
 
 
 def test_images_are_shown_as_one_jpeg_in_a_notebook(monkeypatch):

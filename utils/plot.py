@@ -249,6 +249,7 @@ def lines(x: Array | Series, series: Series, x_label: str, y_label: str, log_y: 
     figure, axes = plt.subplots(figsize=(9, 3.6))
     for i, (name, y) in enumerate(series.items()):
         _draw_line(axes, x[name] if isinstance(x, Mapping) else x, y, name, i)
+    axes.xaxis.get_major_locator().set_params(integer=x_label == "epoch")  # no epoch 2.5
     _number_axis(axes.xaxis, x_label)
     _number_axis(axes.yaxis, y_label, log_y)
     if len(series) > 1:
