@@ -168,7 +168,7 @@ def test_a_record_holds_what_was_run_and_what_came_out(tmp_path, run):
         assert record["class_accuracy"][f"class {k}"] == pytest.approx(right)
     assert record["seconds"] == pytest.approx(sum(history.seconds))
     assert record["parameters"] == 3 * 4 * 9 + 4 + 144 * 3 + 3
-    assert record["mult_adds"] == 36 * (3 * 9 * 4 + 4) + 144 * 3 + 3
+    assert record["mult_adds"] == 36 * 3 * 9 * 4 + 144 * 3, "of weights, not of biases"
     assert record["threads"] == torch.get_num_threads()
     assert record["precision"] == "bfloat16", "what train() calculated in, not what config says"
     assert record["device"].startswith("CPU")

@@ -11,11 +11,11 @@ from typing import Any
 
 import torch
 from torch import nn
-from torchinfo import summary
 
 from utils import config
 from utils.machinery.checkpoint import CheckpointError, describe, write_bytes
 from utils.machinery.hardware import autocast_dtype, device_name
+from utils.machinery.stages import count
 
 
 def write_record(
@@ -32,8 +32,8 @@ def write_record(
     """Write what a run was and what it measured, as JSON, and return it; what cannot be known is null.
 
     network: its name, as the table shows it.  test: what `evaluate` found. Accuracies are fractions, seconds those of
-    training and testing, speeds medians over the epochs with images of full size; multiply-adds are those of one image,
-    as torchinfo counts them. A DataLoader does not know its data's name.
+    training and testing, speeds medians over the epochs with images of full size; multiply-adds are those of one image
+    in convolutions and linear layers. A DataLoader does not know its data's name.
     """
     right, k = test.probabilities.argmax(1) == test.labels, test.probabilities.shape[1]
     shares = [right[test.labels == label].float().mean().item() for label in range(k)]  # nan: no images
@@ -44,6 +44,7 @@ def write_record(
     by_epoch = {name: values for name, values in vars(history).items() if isinstance(values, list)}
     by_epoch["learning_rates"] = [[float(f"{r:.4g}") for r in rates[::10]] for rates in history.learning_rates]
     settings = describe(net, train_loader, optimizer, criterion, scheduler) | {"network": type(net).__name__}
+    versions = {"python": platform.python_version(), "torch": torch.__version__, "torchvision": version("torchvision")}
     record = {
         "network": network,
         "data": getattr(train_loader, "name", None),
@@ -60,14 +61,10 @@ def write_record(
         "precision": history.precision or str(autocast_dtype(config.device, config.precision)).removeprefix("torch."),
         "threads": torch.get_num_threads(),
         "parameters": sum(p.numel() for p in net.parameters()),
-        "mult_adds": summary(net, (1, *image_shape), verbose=0).total_mult_adds,
+        "mult_adds": sum(count(net, image_shape)[1].values()),
         "by_epoch": by_epoch,
         "settings": settings,
-        "versions": {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "torchvision": version("torchvision"),
-        },
+        "versions": versions,
         "commit": _commit(),
     }
     return write(record, path)

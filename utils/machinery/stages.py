@@ -7,12 +7,8 @@ import torch
 from torch import nn
 
 
-def stage_table(net: nn.Module, stages: Mapping[str, nn.Module], shape: tuple[int, int, int] = (3, 32, 32)) -> None:
-    """Print for each stage the map that leaves it, its parameters and its multiply-adds for one image, with bars.
-
-    stages: parts of `net` by name, in order, for example {"stem": net.features[0], "stage 1": net.features[1:3]}.
-    shape: of an image, [C, H, W]. Multiply-adds are those of convolutions and linear layers.
-    """
+def count(net: nn.Module, shape: tuple[int, ...]) -> tuple[dict[nn.Module, list[int]], dict[nn.Module, int]]:
+    """For one image [C, H, W]: the shape that leaves each module, and multiply-adds of convolutions and linear layers."""
     shapes, mult_adds = {}, {}
 
     def note(module: nn.Module, _input, output) -> None:
@@ -20,19 +16,26 @@ def stage_table(net: nn.Module, stages: Mapping[str, nn.Module], shape: tuple[in
         if isinstance(module, nn.Conv2d | nn.Linear):  # each weight is used once at every position
             mult_adds[module] = module.weight.numel() * prod(output.shape[2:]) + mult_adds.get(module, 0)
 
-    hooks = [module.register_forward_hook(note) for module in net.modules()]
-    training = net.training
+    hooks, training = [module.register_forward_hook(note) for module in net.modules()], net.training
     with torch.no_grad():
         net.eval()(torch.zeros(1, *shape, device=next(net.parameters()).device))
     net.train(training)
     for hook in hooks:
         hook.remove()
+    return shapes, mult_adds
+
+
+def stage_table(net: nn.Module, stages: Mapping[str, nn.Module], shape: tuple[int, int, int] = (3, 32, 32)) -> None:
+    """Print for each stage the map that leaves it, its parameters and its multiply-adds for one image, with bars.
+
+    stages: parts of `net` by name, in order, for example {"stem": net.features[0], "stage 1": net.features[1:3]}.
+    shape: of an image, [C, H, W]. Multiply-adds are those of convolutions and linear layers.
+    """
+    shapes, mult_adds = count(net, shape)
     rows = []
     for name, stage in stages.items():
-        last = next(
-            part for part in (stage, *reversed(list(stage.children()))) if part in shapes
-        )  # slices are not called
-        channels, *sides = shapes[last]
+        parts = (stage, *reversed(list(stage.children())))  # a slice of a network is not called itself
+        channels, *sides = next(shapes[part] for part in parts if part in shapes)
         costs = sum(mult_adds.get(module, 0) for module in stage.modules())
         rows.append((name, channels, sides or [1, 1], sum(p.numel() for p in stage.parameters()), costs / 1e6))
     together = sum(p.numel() for p in net.parameters()), sum(mult_adds.values()) / 1e6
