@@ -112,9 +112,6 @@ def test_minutes_on_two_cores_are_reckoned_from_speeds_or_those_of_the_clock(mon
     record |= {"by_epoch": {"seconds": [60.0, 120.0], "height": [24, 32]}, "images_per_second": 7.0}
     assert publish.minutes("known", record) == [1.1, 2.2]
     assert publish.speed("known", record) == 50
-    assert publish.minutes("unknown", record) == publish.minutes(
-        "known", record | {"device": "CPU with 2 threads"}
-    )
     assert publish.minutes("unknown", record) == [1, 2]
     assert publish.speed("unknown", record) == 7
 
