@@ -222,6 +222,13 @@ def test_cifar10_is_downloaded_once_and_read_and_damage_is_named(cifar10, web, c
     assert file.read_bytes() == damaged
 
 
+def test_a_quick_run_unpacks_an_archive_that_was_put_in_place_by_hand(cifar10, web):
+    archive = config.data_dir / "cifar-10-python.tar.gz"
+    archive.parent.mkdir()
+    archive.write_bytes(web[0][archive.name])
+    assert load_cifar10(run=QUICK, source="official")[0].name == "CIFAR-10"
+
+
 def test_validation_images_come_out_of_the_training_images(cifar10, capsys):
     (rest, held_out), (whole, _) = load_cifar10(validation=30, run=FULL), load_cifar10(run=FULL)
     assert "30 of 30 held-out training images" in capsys.readouterr().out
@@ -292,6 +299,11 @@ def test_a_folder_of_images_becomes_two_image_sets(pets, capsys):
         assert torch.equal(part.images, colours[:, :, None, None].expand(4, 3, 16, 16))
     assert (train.mean, train.std) == (test.mean, test.std) == mean_and_std(train.images)
     assert capsys.readouterr().out == "pets: 4 training images, 4 test images, 2 classes.\n"
+
+
+def test_a_folder_with_the_name_of_a_data_set_has_its_own_mean_and_std(pets):
+    train, _ = load_folder(pets.rename(pets.with_name("MNIST")), size=16)
+    assert (train.mean, train.std) == mean_and_std(train.images)
 
 
 def test_junk_is_ignored_and_what_cannot_be_read_is_named(pets, capsys):

@@ -324,3 +324,7 @@ def test_an_ablation_trains_all_variants_alike(monkeypatch, capsys, make_set):
     assert result["a"] == result["the same"], "the same seeds and batches"
     assert len(result["a"]) == 2
     assert capsys.readouterr().out.count("mean") == 2
+
+    monkeypatch.setattr(lesson, "train", lambda *_, **__: History())  # as it returns when it was stopped
+    with pytest.raises(KeyboardInterrupt):
+        lesson.ablation({"a": small}, 2, images=30, size=16, batch_size=8)

@@ -22,8 +22,9 @@ def test_confusion_matrix_worked_by_hand(convert):
 
 
 def test_a_class_that_there_is_not_is_an_error_and_not_another_cell():
-    with pytest.raises(IndexError, match="out of bounds"):
-        confusion_matrix([0], [2], 2)
+    for labels, predictions in (([0], [2]), ([-1], [0])):
+        with pytest.raises(ValueError, match="invalid entry"):
+            confusion_matrix(labels, predictions, 2)
 
 
 def test_small_integer_types_do_not_overflow():

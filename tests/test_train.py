@@ -299,6 +299,19 @@ def test_a_scheduler_with_too_few_steps_is_refused(parts):
         train(**parts, scheduler=lr_scheduler.OneCycleLR(parts["optimizer"], 0.1, total_steps=7))
 
 
+def test_a_refused_call_leaves_the_earlier_run_where_it_was(parts, tmp_path):
+    train(**parts, save_path=(path := tmp_path / "checkpoint.pt"))
+    before = path.read_bytes()
+    with pytest.raises(TrainingError, match="steps left"):
+        train(
+            **parts,
+            scheduler=lr_scheduler.OneCycleLR(parts["optimizer"], 0.1, total_steps=7),
+            save_path=path,
+        )
+    assert path.read_bytes() == before
+    assert not (tmp_path / "kept").exists()
+
+
 @pytest.mark.parametrize(
     ("what", "error", "words"),
     [

@@ -45,7 +45,7 @@ class ImageSet:
                 f"{list(images.shape)} and {labels.dtype} {list(labels.shape)}."
             )
         if ((labels < 0) | (labels >= len(self.classes))).any():
-            raise ValueError(f"With {len(self.classes)} classes, labels run from 0 to {len(self.classes) - 1}.")
+            raise ValueError(f"Labels of {len(self.classes)} classes run from 0 to {len(self.classes) - 1}: mend them.")
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -165,7 +165,7 @@ class Batches:
 
     def _split(self, order: Tensor) -> list[Tensor]:
         batches = list(order.split(self.batch_size))
-        if self.shuffle and len(batches) > 1 and len(batches[-1]) == 1:
+        if self.shuffle and len(batches[-1]) == 1 < min(len(batches), self.batch_size):
             batches.pop()  # batch norm cannot learn from a single image
         return batches
 
@@ -231,7 +231,7 @@ def _load(real: tuple, sample: tuple, validation: int, run: config.RunSize, sour
     splits, (name, read), (sample_name, read_sample) = None, real, sample
     if source != "sample":
         try:
-            splits = _image_sets(*read(fetch=run.name != "quick"), name)
+            splits = _image_sets(*read(fetch=run.name != "quick"), name, STATISTICS[name])
         except DataError as error:
             if source == "official":
                 raise
@@ -250,9 +250,9 @@ def _load(real: tuple, sample: tuple, validation: int, run: config.RunSize, sour
     return train, test
 
 
-def _image_sets(train: tuple, test: tuple, classes: tuple[str, ...], name: str) -> Splits:
+def _image_sets(train: tuple, test: tuple, classes: tuple[str, ...], name: str, known: tuple = ()) -> Splits:
     """Two pairs (images, labels) as image sets, both with the mean and std of the training images."""
-    mean, std = STATISTICS.get(name) or mean_and_std(train[0])
+    mean, std = known or mean_and_std(train[0])
     return ImageSet(*train, classes, name, mean, std), ImageSet(*test, classes, name, mean, std)
 
 

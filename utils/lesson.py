@@ -69,8 +69,8 @@ def ablation(
     """Train every variant of a network from several seeds, all alike: {variant: its accuracies, one a seed}.
 
     variants: what makes each network, by its name.  images: so many training images, of `size` pixels; in a quick run
-    as many as that has, once.  batch_size: a quarter of the recipe's, and so is the peak of the rate. The accuracies are fractions of 5,000 other training images, since the test set chooses
-    nothing.
+    as many as that has, once.  batch_size: a quarter of the recipe's, and so is the peak of the rate. The accuracies
+    are fractions of up to 5,000 other training images: the test set chooses nothing. The stop button ends all of it.
     """
     quick = config.run.name == "quick"
     train_set, held_out = load_cifar10(validation=5_000, run=config.run if quick else config.RUN_SIZES["full"])
@@ -85,8 +85,9 @@ def ablation(
             rise = {"pct_start": 0.2, "anneal_strategy": "linear", "cycle_momentum": False}
             scheduler = OneCycleLR(optimizer, max_lr=0.05, total_steps=epochs * len(loader), **rise)
             criterion = nn.CrossEntropyLoss(label_smoothing=0.1)
-            few, tests = (Batches(part, 250, resize=size) for part in (held_out.subset(torch.arange(10)), held_out))
-            train(net, loader, few, epochs, optimizer, criterion, scheduler, verbose=False)  # ten do for a sign of life
+            ten, tests = (Batches(part, 250, resize=size) for part in (held_out.subset(torch.arange(10)), held_out))
+            if len(train(net, loader, ten, epochs, optimizer, criterion, scheduler, verbose=False)) < epochs:
+                raise KeyboardInterrupt  # train() was stopped, and a net half trained has no place in the means
             results.setdefault(name, []).append(evaluate(net, tests).accuracy)
         accuracies = ", ".join(f"{accuracy:.1%}" for accuracy in results[name])
         print(f"{name}: {accuracies}; mean {np.mean(results[name]):.1%}")

@@ -10,9 +10,8 @@ def confusion_matrix(labels: ArrayLike, predictions: ArrayLike, classes: int) ->
     labels, predictions: integers [N], each from 0 to classes - 1. Returns int64 [classes, classes]: the rows
     are the true classes, the columns the predicted ones, so that row k sums to the images of class k.
     """
-    matrix = np.zeros((classes, classes), np.int64)
-    np.add.at(matrix, (np.asarray(labels), np.asarray(predictions)), 1)
-    return matrix
+    cells = np.ravel_multi_index((np.asarray(labels), np.asarray(predictions)), (classes, classes))
+    return np.bincount(cells, minlength=classes**2).reshape(classes, classes)
 
 
 def per_class_accuracy(matrix: ArrayLike) -> np.ndarray:

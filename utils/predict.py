@@ -68,5 +68,5 @@ def predict(
         raise ValueError(f"The network takes no {list(batch.shape)}: give its size as size= ({error}).") from error
     shape = list(getattr(logits, "shape", [type(logits).__name__]))
     if shape != [1, len(dataset.classes)]:
-        raise ValueError(f"The network gives {shape}, not [1, {len(dataset.classes)}]: one output for each class.")
+        raise ValueError(f"The network gives {shape}, not [1, {len(dataset.classes)}]: build it for these classes.")
     return Prediction(seen, tuple(dataset.classes), logits.float().softmax(dim=1)[0].cpu().numpy())

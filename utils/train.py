@@ -173,7 +173,7 @@ def train(
     """Train `net` for `epochs` epochs and test it after each one; returns the History.
 
     train_loader, test_loader: give images, float [B, C, H, W], and labels, whole numbers [B] or probabilities [B, K].
-    criterion, clip: as for `train_epoch`.  scheduler: stepped once a batch (one cycle) or once an epoch (all others).
+    criterion, clip: as for `train_epoch`.  scheduler: stepped once a batch (OneCycleLR, CyclicLR) or once an epoch.
     save_path: after each epoch, write a checkpoint there.  resume, or COURSE_RESUME=yes: go on from that checkpoint
         if there is one; on a CPU the numbers are then those of a run that was never stopped.
     writer: a TensorBoard SummaryWriter.  verbose: a progress bar and one printed line for each epoch.

@@ -132,6 +132,7 @@ def set_aside(path: Path) -> None:
         return
     kept.mkdir(exist_ok=True)
     for file in (path, *(path.with_name(name) for name in BESIDE)):
+        (kept / file.name).unlink(missing_ok=True)  # of another run
         with suppress(FileNotFoundError):
             os.replace(file, kept / file.name)
     print(

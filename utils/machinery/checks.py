@@ -19,12 +19,12 @@ CAUSES = {  # words of an error of PyTorch, and what to do
     "more than 1 value per channel": "batch norm cannot learn from a last batch of one image: leave it out (drop_last=True).",
     "finished reduction in the prior": "some weights have no part in the loss, which several processes need: freeze them.",
     "out of memory": "the memory is full: make the batches or the images smaller, and restart the notebook.",
-    "allocate memory": "the memory is full: make the batches or the images smaller, and restart the notebook.",
+    "allocate ": "the memory is full: make the batches or the images smaller, and restart the notebook.",
 }
 
 
 def steps_each_batch(scheduler: Any) -> bool:
-    """Whether the scheduler counts batches (one cycle) and not epochs (all others)."""
+    """Whether the scheduler counts batches (OneCycleLR, CyclicLR) and not epochs."""
     return isinstance(scheduler, lr_scheduler.OneCycleLR | lr_scheduler.CyclicLR)
 
 

@@ -60,7 +60,8 @@ class Run:
         self.history = history
         if found:
             self._go_on(found)
-        elif self.path and distributed.is_main():
+        checks.check_steps(self.scheduler, self.epochs - len(history), self.loaders[0])
+        if not found and self.path and distributed.is_main():
             checkpoint.check_writable(self.path)
             checkpoint.set_aside(self.path)
             if resume and self.verbose:
@@ -70,7 +71,6 @@ class Run:
             history.precision = str(self.dtype).removeprefix("torch.")
             if self.verbose and self.device.type == "cpu" and self.dtype != torch.float32:
                 print(f"Convolutions are calculated in {history.precision}; COURSE_PRECISION=float32 changes that.")
-        checks.check_steps(self.scheduler, self.epochs - len(history), self.loaders[0])
         return history
 
     def _go_on(self, found: dict[str, Any]) -> None:

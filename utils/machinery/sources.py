@@ -38,7 +38,7 @@ Source = tuple[Pair, Pair, tuple[str, ...]]
 def cifar10(fetch: bool) -> Source:
     """CIFAR-10 from the data folder; `fetch`: download it if it is not there. DataError."""
     folder, archive = config.data_dir / "cifar-10-batches-py", config.data_dir / "cifar-10-python.tar.gz"
-    if fetch and not folder.exists():
+    if (fetch or archive.exists()) and not folder.exists():
         extract_tar(download(CIFAR10_URLS, archive, CIFAR10_MD5), folder)
     splits = _torchvision(datasets.CIFAR10, folder)
     pairs = [(torch.from_numpy(s.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(s.targets)) for s in splits]
@@ -48,10 +48,10 @@ def cifar10(fetch: bool) -> Source:
 def mnist(fetch: bool) -> Source:
     """MNIST from the data folder; `fetch`: download it if it is not there. DataError."""
     folder = config.data_dir / "MNIST" / "raw"
-    for name, md5 in datasets.MNIST.resources if fetch else ():
-        file = folder / name.removesuffix(".gz")
-        if not file.exists():
-            gunzip(download([mirror + name for mirror in MNIST_URLS], folder / name, md5), file)
+    for name, md5 in datasets.MNIST.resources:
+        archive, file = folder / name, folder / name.removesuffix(".gz")
+        if (fetch or archive.exists()) and not file.exists():
+            gunzip(download([mirror + name for mirror in MNIST_URLS], archive, md5), file)
     splits = _torchvision(datasets.MNIST, folder)
     return *((split.data[:, None], split.targets) for split in splits), DIGITS
 
@@ -59,7 +59,7 @@ def mnist(fetch: bool) -> Source:
 def _torchvision(reader: type, folder: Path) -> list:
     """torchvision's reader for the training and the test split of the files in `folder`. DataError."""
     shown = config.relative(folder)
-    if not folder.exists():
+    if not any(folder.glob("[!.]*")):
         raise DataError(f"There is no {shown}: a short or a full run downloads it, a quick run does not.")
     try:
         with warnings.catch_warnings():  # NumPy 2.4 on the way the official files were pickled
@@ -68,9 +68,7 @@ def _torchvision(reader: type, folder: Path) -> list:
         if reader is datasets.MNIST and [len(s) for s in splits] != [60_000, 10_000]:  # CIFAR10 looks at MD5s
             raise ValueError("images are missing")
     except Exception as error:
-        raise DataError(
-            f"{shown} is damaged, not complete or not readable: move it away, to fetch it again."
-        ) from error
+        raise DataError(f"{shown} is damaged or not complete: move it away, to fetch it again.") from error
     return splits
 
 

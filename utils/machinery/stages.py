@@ -1,10 +1,13 @@
 """What each stage of a network makes of an image, and what it costs."""
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from math import prod
 
 import torch
 from torch import nn
+
+from utils.machinery.run import evaluation_mode
 
 
 def count(net: nn.Module, shape: tuple[int, ...]) -> tuple[dict[nn.Module, list[int]], dict[nn.Module, int]]:
@@ -16,12 +19,10 @@ def count(net: nn.Module, shape: tuple[int, ...]) -> tuple[dict[nn.Module, list[
         if isinstance(module, nn.Conv2d | nn.Linear):  # each weight is used once at every position
             mult_adds[module] = module.weight.numel() * prod(output.shape[2:]) + mult_adds.get(module, 0)
 
-    hooks, training = [module.register_forward_hook(note) for module in net.modules()], net.training
-    with torch.no_grad():
-        net.eval()(torch.zeros(1, *shape, device=next(net.parameters()).device))
-    net.train(training)
-    for hook in hooks:
-        hook.remove()
+    with evaluation_mode(net), torch.no_grad(), ExitStack() as hooks:
+        for module in net.modules():
+            hooks.enter_context(module.register_forward_hook(note))
+        net(torch.zeros(1, *shape, device=next(net.parameters()).device))
     return shapes, mult_adds
 
 
@@ -42,7 +43,7 @@ def stage_table(net: nn.Module, stages: Mapping[str, nn.Module], shape: tuple[in
     most, wide = [max(column) for column in list(zip(*rows, strict=True))[3:]], max(map(len, stages))
     print(f"{'':{wide}}  channels      map   parameters{'':14}multiply-adds, millions")
     for name, channels, (height, width), *costs in rows:
-        bars = ["█" * round(12 * cost / top) for cost, top in zip(costs, most, strict=True)]
+        bars = ["█" * round(12 * cost / (top or 1)) for cost, top in zip(costs, most, strict=True)]
         print(f"{name:{wide}}  {channels:8,}  {f'{height} × {width}':>7}  {costs[0]:11,} {bars[0]:12}", end="")
         print(f" {costs[1]:10.2f} {bars[1]}")
     print(f"{'together':{wide}}  {'':17}  {together[0]:11,} {'':12} {together[1]:10.2f}")
