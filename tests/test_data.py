@@ -35,6 +35,8 @@ def test_parts_of_an_image_set_that_do_not_fit_are_refused():
     for parts in (*bad, (images, labels + 1), (images, labels - 1)):
         with pytest.raises(ValueError, match="abels"):
             ImageSet(*parts, *rest)
+    with pytest.raises(ValueError, match="one mean"):
+        ImageSet(images[:, :1], labels, ("a", "b"), "grey", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -46,6 +46,8 @@ class ImageSet:
             )
         if ((labels < 0) | (labels >= len(self.classes))).any():
             raise ValueError(f"Labels of {len(self.classes)} classes run from 0 to {len(self.classes) - 1}: mend them.")
+        if not {len(self.mean), len(self.std)} <= {1, images.shape[1]}:
+            raise ValueError(f"{self.name} has {images.shape[1]} channels: give it one mean and one std for each.")
 
     def __len__(self) -> int:
         return len(self.labels)

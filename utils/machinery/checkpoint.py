@@ -120,7 +120,7 @@ def read_file(path: Path) -> dict[str, Any]:
         return dict(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:  # of many kinds: the file is cut short, holds no weights, would run code, ...
         raise CheckpointError(
-            f"{config.relative(path)} cannot be read as weights (it is damaged, or holds more than tensors): "
+            f"{config.relative(path)} cannot be read as weights (no permission, damaged, or more than tensors in it): "
             "delete it and train again, or give another file."
         ) from error
 
@@ -160,15 +160,14 @@ def _plain(value: Any) -> Any:
 
 def describe(net: nn.Module, loader: Any, optimizer: Any, criterion: Any, scheduler: Any) -> dict[str, str]:
     """What a run is, beyond the shapes of its weights: resuming with another of these would mix two runs."""
-    criterion_is_module = isinstance(criterion, nn.Module)
     what = {
         "network": repr(net).replace("SyncBatchNorm", "BatchNorm2d"),
         "data set": f"{getattr(loader, 'name', '')} {tuple(getattr(loader, 'classes', ()))}",
         "number of images or batches": len(getattr(loader, "labels", ())) or length_hint(loader),
         "batch size": getattr(loader, "batch_size", None),
         "augmentation": getattr(loader, "augmentation", None),
-        "loss": repr(criterion) if criterion_is_module else getattr(criterion, "__name__", None),
-        "setting of the loss": _settings(vars(criterion) if criterion_is_module else {}),
+        "loss": repr(criterion) if isinstance(criterion, nn.Module) else getattr(criterion, "__name__", None),
+        "setting of the loss": _settings(vars(criterion) if isinstance(criterion, nn.Module) else {}),
         "optimizer": type(optimizer).__name__,
         "learning rate": [_plain(group.get("initial_lr", group["lr"])) for group in optimizer.param_groups],
         "setting of the optimizer": "\n".join(map(_settings, optimizer.param_groups)),

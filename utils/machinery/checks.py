@@ -55,8 +55,7 @@ def check_images(images: Tensor, labels: Tensor) -> None:
     """What a loader gives: float images [B, C, H, W]; labels that are whole numbers [B] or probabilities [B, K]."""
     if images.ndim != 4 or not images.is_floating_point():
         raise TrainingError(
-            f"The loader gave images that are {images.dtype} {list(images.shape)}: "
-            "they have to be float [images, channels, height, width]."
+            f"The loader gave images that are {images.dtype} {list(images.shape)}: they have to be float [images, channels, height, width]."
         )
     if labels.ndim != 1 + labels.is_floating_point() or len(labels) != len(images):
         raise TrainingError(
