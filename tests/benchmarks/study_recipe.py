@@ -1,17 +1,19 @@
-"""What does each part of the recipe bring? Trains ShuffleNet v2 x0.5 many times, with one thing changed each time:
+"""What does each part of the recipe bring? Trains a network many times, with one thing changed each time:
 
-    .venv/bin/python tests/benchmarks/study_recipe.py SIZES|RECIPE [--images 10000] [--seeds 3]
+    .venv/bin/python tests/benchmarks/study_recipe.py SIZES|RECIPE|FULL|SENET [--images 10000] [--seeds 3]
 
 The accuracies are those on 5,000 training images that are held out; the test set is never looked at. SIZES: small
 images first, where each row may use about as much time as six epochs at 32 x 32. RECIPE: one change each to what
-SIZES decided, the same epochs. Writes data/results/study_<name>.json after every run; runs that are in it already are not made again. Real
-CIFAR-10 only.
+SIZES decided, the same epochs. FULL: whether that holds for the length of a full run, with --images 45000; SENET: how
+many epochs SENet-18 needs; both are for a GPU. Writes data/results/study_<name>.json after every run; runs that are in
+it already are not made again. Real CIFAR-10 only.
 """
 
 import argparse
 import json
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -22,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from utils import config
 from utils.data import Batches, balanced_indices, load_cifar10
 from utils.lesson import networks
+from utils.machinery.hardware import autocast_dtype, device_name, has_depthwise
 from utils.train import evaluate, parameter_groups, train_epoch
 
 BASE = {"batch_size": 128, "peak": 0.2, "weight_decay": 5e-4, "smoothing": 0.1, "warm_up": 0.2, "shift": 2}
@@ -46,6 +49,20 @@ RECIPE = {
     "flips drawn anew each time": CHOSEN | {"flip": True},
     "shifts of 4": CHOSEN | {"shift": 4},
 }
+TWELVE = {"sides": {1: 24, 10: 32}, "epochs": 12}
+FULL = {
+    "the recipe": TWELVE,
+    "peak 0.1": TWELVE | {"peak": 0.1},
+    "peak 0.4": TWELVE | {"peak": 0.4},
+    "no smoothing": TWELVE | {"smoothing": 0.0},
+    "smoothing 0.2": TWELVE | {"smoothing": 0.2},
+    "flips drawn anew": TWELVE | {"flip": True},
+}
+SENET = {
+    "12 epochs, the last three at 32": TWELVE,
+    "15 epochs, the last four at 32": {"sides": {1: 24, 12: 32}, "epochs": 15},
+    "15 epochs, the last six at 32": {"sides": {1: 24, 10: 32}, "epochs": 15},
+}
 
 
 class Crops(Batches):
@@ -61,10 +78,10 @@ class Crops(Batches):
         return images[:, :, top : top + side, left : left + side]
 
 
-def accuracy(recipe: dict, seed: int, train_set, held_out) -> tuple[float, float]:
+def accuracy(build_network, recipe: dict, seed: int, train_set, held_out) -> tuple[float, float]:
     """(accuracy on the held-out images after the last epoch, seconds of processor time for the training)."""
     torch.manual_seed(seed)
-    net = networks("13_shufflenet_v2").ShuffleNetV2(classes=10, width=0.5)
+    net = build_network().to(config.device)
     loader_type = Crops if recipe["crop"] else Batches
     loader = loader_type(
         train_set,
@@ -73,7 +90,6 @@ def accuracy(recipe: dict, seed: int, train_set, held_out) -> tuple[float, float
         crop_padding=recipe["shift"],
         flip=recipe["flip"],
         resize=recipe["sides"],
-        device="cpu",
     )
     groups = parameter_groups(net, recipe["weight_decay"])
     optimizer = torch.optim.SGD(groups, lr=recipe["peak"], momentum=0.9, nesterov=True)
@@ -86,28 +102,34 @@ def accuracy(recipe: dict, seed: int, train_set, held_out) -> tuple[float, float
     }
     scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, total_steps=steps, **rise)
     criterion = nn.CrossEntropyLoss(label_smoothing=recipe["smoothing"])
-    net.to(memory_format=torch.channels_last)
-    start = time.process_time()
+    if not (config.device.type == "cuda" and has_depthwise(net)):  # as `train` has it
+        net.to(memory_format=torch.channels_last)
+    dtype, start = autocast_dtype(config.device, "auto", net), time.process_time()
     for epoch in range(1, recipe["epochs"] + 1):
         loader.set_epoch(epoch)
-        train_epoch(net, loader, optimizer, criterion, scheduler)
+        train_epoch(net, loader, optimizer, criterion, scheduler, dtype=dtype)
     seconds = time.process_time() - start
-    tests = Batches(held_out, 250, resize=loader.side, device="cpu")
-    return evaluate(net, tests, device="cpu").accuracy, seconds
+    return evaluate(net, Batches(held_out, 250, resize=loader.side)).accuracy, seconds
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("study", choices=("SIZES", "RECIPE"))
+    parser.add_argument("study", choices=("SIZES", "RECIPE", "FULL", "SENET"))
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--rows", nargs="*", help="only these; two processes may share the file")
     options = parser.parse_args()
     torch.set_num_threads(1)
     path = config.results_dir / f"study_{options.study.lower()}.json"
-    setting = {"network": "ShuffleNet v2 x0.5", "training_images": options.images, "held_out_images": 5_000}
+    name, build_network = "ShuffleNet v2 x0.5", partial(networks("13_shufflenet_v2").ShuffleNetV2, width=0.5)
+    if options.study == "SENET":
+        name, build_network = "SENet-18", networks("08_senet").course_network
+    setting = {"network": name, "training_images": options.images, "held_out_images": 5_000}
+    if config.device.type != "cpu":
+        dtype = str(autocast_dtype(config.device, "auto")).removeprefix("torch.")
+        setting["device"] = f"{device_name(config.device)}, {dtype}"
 
     def read() -> dict:
         if path.is_file():
@@ -121,7 +143,7 @@ def main() -> None:
             chosen = not options.rows or name in options.rows
             if not chosen or any(run["seed"] == seed for run in read()["runs"].get(name, [])):
                 continue
-            reached, seconds = accuracy(BASE | change, seed, train_set, held_out)
+            reached, seconds = accuracy(build_network, BASE | change, seed, train_set, held_out)
             record = read()
             record["runs"].setdefault(name, []).append(
                 {"seed": seed, "accuracy": reached, "seconds": round(seconds, 1)}
