@@ -28,7 +28,7 @@ from utils.train import evaluate
 DATA = {"CIFAR-10": load_cifar10, "MNIST": load_mnist}
 COST = 0.0005  # of accuracy: what half precision has to stay below
 COURSE = "| notebook | network | parameters | its own experiment | accuracy |\n|---|---|---:|---|---|\n"
-RESULTS = """| network | notebook | accuracy | epochs | minutes on two cores | trained on | parameters | multiply-adds | images/s |
+RESULTS = """| network | notebook | accuracy | epochs | minutes on two cores | trained on | parameters | multiply-adds | images/s on two cores |
 |---|---|---|---:|---:|---|---:|---:|---:|
 """
 SPEEDS = config.results_dir / "two_cores.json"  # from tests/benchmarks/cpu_speed.py
