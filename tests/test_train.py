@@ -67,6 +67,13 @@ def parts(make_set) -> dict:
     return of_network(Net()) | loaders | {"epochs": 2, "criterion": nn.CrossEntropyLoss()}
 
 
+def test_after_the_stop_button_the_loaders_give_full_size(parts, make_set):
+    test_loader = Batches(make_set(21, seed=1), 9, resize={1: 4, 2: 8}, device="cpu")
+    changed = {"train_loader": Stream(parts["train_loader"], stop=1), "test_loader": test_loader}
+    assert len(train(**parts | changed)) == 0
+    assert next(iter(test_loader))[0].shape[2:] == (8, 8)
+
+
 def test_a_small_network_learns_a_simple_problem(parts):
     history = train(**parts | {"epochs": 8})
     assert history.test_accuracy[-1] == 1

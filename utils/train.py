@@ -244,10 +244,9 @@ def _memory_format(device: torch.device, net: nn.Module) -> torch.memory_format:
 
 def _batches(loader: Loader, net: nn.Module, device: torch.device, title: str | None = None) -> Iterator[tuple]:
     """The loader's batches on the device, as float32 and int64; with a text bar, since widgets cannot be saved."""
-    layout = _memory_format(device, net)
+    layout, images = _memory_format(device, net), None
     silent = {"disable": True} if title is None else {}  # not False, which would overrule TQDM_DISABLE=1
     fast = device.type == "cuda"  # towards a GPU nobody has to wait for the copy
-    images = None
     for images, labels in tqdm(loader, title, leave=False, file=sys.stdout, unit="batch", ncols=80, **silent):
         checks.check_images(images, labels)
         images = images.to(device, torch.float32, non_blocking=fast, memory_format=layout)

@@ -143,6 +143,7 @@ class Run:
         """Ctrl-C ends the loop, and no more; an error of PyTorch gets a sentence that says what to do."""
         done = len(self.history)
         if kind is KeyboardInterrupt and distributed.world_size() == 1:  # several could not end in the same batch
+            self.start_epoch(self.epochs)  # so that what follows sees images of full size
             print(f"Stopped in epoch {done + 1}; the history holds the {done} before it.")
             if self.path and done:
                 print(f"With resume=True, train() goes on from {config.relative(self.path)}.")
