@@ -18,9 +18,16 @@ _runs = tempfile.mkdtemp(
 )  # each worker of pytest-xdist comes here, and has a folder of its own
 atexit.register(shutil.rmtree, _runs, ignore_errors=True)
 
-for _name in [name for name in os.environ if name.startswith("COURSE_") and name != "COURSE_DATA_DIR"]:
+for _name in [
+    name for name in os.environ if name.startswith("COURSE_") and name != "COURSE_DATA_DIR"
+]:
     del os.environ[_name]
-os.environ |= {"COURSE_RUN": "quick", "COURSE_DATA": "auto", "COURSE_RUNS_DIR": _runs, "TQDM_DISABLE": "1"}
+os.environ |= {
+    "COURSE_RUN": "quick",
+    "COURSE_DATA": "auto",
+    "COURSE_RUNS_DIR": _runs,
+    "TQDM_DISABLE": "1",
+}
 os.environ["COURSE_PRECISION"] = "float32"  # the same numbers on every processor
 if "PYTEST_XDIST_WORKER" in os.environ:  # there is a worker for each core already
     os.environ["OMP_NUM_THREADS"] = "1"

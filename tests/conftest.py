@@ -32,10 +32,14 @@ def one_thread() -> Iterator[None]:
 def make_set() -> Callable[..., ImageSet]:
     """Makes an ImageSet of noise around one colour a class, which a small network learns within an epoch or two."""
 
-    def make(count: int = 30, classes: int = 3, channels: int = 3, size: int = 8, seed: int = 0) -> ImageSet:
+    def make(
+        count: int = 30, classes: int = 3, channels: int = 3, size: int = 8, seed: int = 0
+    ) -> ImageSet:
         generator = torch.Generator().manual_seed(seed)
         labels = torch.arange(count) % classes
-        colours = torch.rand(classes, channels, 1, 1, generator=torch.Generator().manual_seed(99)) * 200
+        colours = (
+            torch.rand(classes, channels, 1, 1, generator=torch.Generator().manual_seed(99)) * 200
+        )
         noise = torch.rand(count, channels, size, size, generator=generator) * 55
         images = (colours[labels] + noise).to(torch.uint8)
         names = tuple(f"class {k}" for k in range(classes))

@@ -91,7 +91,9 @@ def each_once(folder: Path) -> dict:
         return nn.functional.cross_entropy(logits, labels)
 
     torch.manual_seed(7)
-    loader = DataLoader(TensorDataset(torch.rand(101, 3, 8, 8), torch.arange(101)), 16, shuffle=True)
+    loader = DataLoader(
+        TensorDataset(torch.rand(101, 3, 8, 8), torch.arange(101)), 16, shuffle=True
+    )
     net = nn.Sequential(nn.Flatten(), nn.Linear(192, 101))
     optimizer = torch.optim.SGD(net.parameters(), 0.1)
     train(net, loader, loader, 2, optimizer, criterion, verbose=False, device=CPU)

@@ -48,7 +48,9 @@ class Server:
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:
-                threading.Thread(target=self._serve, args=(self.socket.accept()[0],), daemon=True).start()
+                threading.Thread(
+                    target=self._serve, args=(self.socket.accept()[0],), daemon=True
+                ).start()
 
     def _serve(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError), connection:

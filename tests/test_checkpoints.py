@@ -20,10 +20,18 @@ from torch.utils.tensorboard import SummaryWriter
 import utils.train as module
 from utils import config
 from utils.data import Batches, ImageSet
-from utils.machinery.checkpoint import CheckpointError, load_weights, read_file, save_weights, write_file
+from utils.machinery.checkpoint import (
+    CheckpointError,
+    load_weights,
+    read_file,
+    save_weights,
+    write_file,
+)
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-same = functools.partial(torch.testing.assert_close, rtol=0, atol=0)  # bit for bit, in dicts and lists, too
+same = functools.partial(
+    torch.testing.assert_close, rtol=0, atol=0
+)  # bit for bit, in dicts and lists, too
 EPOCHS, BATCHES = 4, 5
 
 
@@ -31,16 +39,26 @@ def make_net(classes: int = 3, width: int = 6, stride: int = 1) -> nn.Sequential
     """Convolution, batch norm and dropout: weights, running averages and random numbers."""
     conv = nn.Conv2d(3, width, 3, stride, padding=1)
     pool = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Dropout(0.3))
-    return nn.Sequential(conv, nn.BatchNorm2d(width), nn.ReLU(), pool, nn.Linear(4 * width, classes))
+    return nn.Sequential(
+        conv, nn.BatchNorm2d(width), nn.ReLU(), pool, nn.Linear(4 * width, classes)
+    )
 
 
 def noise(count: int = 40, name: str = "noise") -> ImageSet:
     numbers = torch.arange(count * 3 * 8 * 8).view(count, 3, 8, 8) * 2654435761 // 2**12 % 256
-    return ImageSet(numbers.byte(), torch.arange(count) % 3, ("a", "b", "c"), name, (0.5,) * 3, (0.25,) * 3)
+    return ImageSet(
+        numbers.byte(), torch.arange(count) % 3, ("a", "b", "c"), name, (0.5,) * 3, (0.25,) * 3
+    )
 
 
 def batches(image_set: ImageSet, size: int = 8, **changed) -> Batches:
-    options = {"shuffle": True, "crop_padding": 1, "flip": True, "cutout": 3, "device": "cpu"} | changed
+    options = {
+        "shuffle": True,
+        "crop_padding": 1,
+        "flip": True,
+        "cutout": 3,
+        "device": "cpu",
+    } | changed
     return Batches(image_set, size, **options)
 
 
@@ -53,7 +71,9 @@ def one_cycle(optimizer, highest: float = 0.1, epochs: int = EPOCHS) -> lr.OneCy
 
 
 def sgd(**changed):
-    return lambda parameters: SGD(parameters, **{"lr": 0.1, "momentum": 0.9, "nesterov": True} | changed)
+    return lambda parameters: SGD(
+        parameters, **{"lr": 0.1, "momentum": 0.9, "nesterov": True} | changed
+    )
 
 
 class Run:
@@ -65,7 +85,11 @@ class Run:
         self.net.load_state_dict(make_net(width=self.net[0].out_channels).state_dict())
         self.optimizer = changed.pop("optimizer", sgd())(self.net.parameters())
         self.scheduler = changed.pop("scheduler", one_cycle)(self.optimizer)
-        parts = {"train_loader": batches(noise()), "epochs": EPOCHS, "criterion": nn.CrossEntropyLoss()}
+        parts = {
+            "train_loader": batches(noise()),
+            "epochs": EPOCHS,
+            "criterion": nn.CrossEntropyLoss(),
+        }
         self.options = parts | {"save_path": path, "verbose": False, "device": "cpu"} | changed
 
     def train(self, stop: int = 0, **options) -> module.History:
@@ -84,8 +108,17 @@ class Run:
         return self.history
 
     def outcome(self) -> list:
-        figures = [values for name, values in vars(self.history).items() if "loss" in name or "rate" in name]
-        return [dict(self.net.state_dict()), self.optimizer.state_dict(), figures, torch.get_rng_state()]
+        figures = [
+            values
+            for name, values in vars(self.history).items()
+            if "loss" in name or "rate" in name
+        ]
+        return [
+            dict(self.net.state_dict()),
+            self.optimizer.state_dict(),
+            figures,
+            torch.get_rng_state(),
+        ]
 
 
 CONSTANT = {"scheduler": lambda o: None}
@@ -118,8 +151,12 @@ def test_a_finished_run_prints_its_lines_and_is_not_trained_further(tmp_path, ca
     monkeypatch.setattr(config, "resume", True)
     assert Run(tmp_path / "checkpoint.pt").train(verbose=True) == history
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[:2] for line in lines] == [["epoch", f"{epoch}/4,"] for epoch in (1, 2, 3, 4)]
-    assert all(f"{share:.2%}" in line for share, line in zip(history.test_accuracy, lines, strict=True))
+    assert [line.split()[:2] for line in lines] == [
+        ["epoch", f"{epoch}/4,"] for epoch in (1, 2, 3, 4)
+    ]
+    assert all(
+        f"{share:.2%}" in line for share, line in zip(history.test_accuracy, lines, strict=True)
+    )
     load_weights(make_net(), tmp_path / "checkpoint.pt")  # a checkpoint is a file of weights, too
 
 
@@ -170,7 +207,11 @@ def test_a_run_may_go_on_in_another_precision_and_without_a_scheduler_for_longer
         (CONSTANT, {"optimizer": sgd(momentum=0.8)}, "setting of the optimizer"),
         (CONSTANT, {"optimizer": sgd(lr=0.01)}, "learning rate"),
         ({}, {"scheduler": functools.partial(one_cycle, highest=0.2)}, "learning rate"),
-        ({}, {"scheduler": functools.partial(one_cycle, epochs=5), "epochs": 5}, "setting of the scheduler"),
+        (
+            {},
+            {"scheduler": functools.partial(one_cycle, epochs=5), "epochs": 5},
+            "setting of the scheduler",
+        ),
         ({"scheduler": lambda o: lr.StepLR(o, 9)}, {"epochs": 5}, "number of epochs"),
         ({"scheduler": lambda o: lr.StepLR(o, 9)}, CONSTANT, "scheduler"),
         ({}, {"net": make_net(stride=2)}, "network"),
@@ -228,7 +269,10 @@ def test_an_unfinished_file_of_a_killed_process_does_not_stay(tmp_path):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 def test_weights_come_back_in_the_network_s_own_precision(tmp_path, dtype):
-    first, own = make_net().to(dtype), {k: tensor.dtype for k, tensor in make_net().state_dict().items()}
+    first, own = (
+        make_net().to(dtype),
+        {k: tensor.dtype for k, tensor in make_net().state_dict().items()},
+    )
     save_weights(first, tmp_path / "a" / "b" / "weights.safetensors")
     torch.save(first.state_dict(), tmp_path / "of torch.pt")
     for path in ("a/b/weights.safetensors", "of torch.pt"):
@@ -262,7 +306,10 @@ ONES = torch.ones(6).numpy().tobytes()  # a batch norm's weights
         (lambda path: path.write_bytes(b"<!DOCTYPE html>"), "be read"),
         (lambda path: save_weights(make_net(width=5), path), "another network"),
         (lambda path: save_weights(make_net().append(nn.Linear(3, 3)), path), "another network"),
-        (lambda path: path.write_bytes(safetensors.torch.save(make_net().state_dict())[:-5]), "be read"),
+        (
+            lambda path: path.write_bytes(safetensors.torch.save(make_net().state_dict())[:-5]),
+            "be read",
+        ),
         (lambda path: path.write_bytes(path.read_bytes()[:-5]), "be read"),
         (lambda path: path.write_bytes(path.read_bytes().replace(ONES, ONES[::-1])), "be read"),
         (Path.unlink, "no file"),

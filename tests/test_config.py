@@ -23,7 +23,9 @@ def read(monkeypatch):
     def read(cuda: bool = False, mps: bool = False, **variables: str) -> ModuleType:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
         monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
-        for name in [name for name in os.environ if name.startswith("COURSE_") or name == "LOCAL_RANK"]:
+        for name in [
+            name for name in os.environ if name.startswith("COURSE_") or name == "LOCAL_RANK"
+        ]:
             monkeypatch.delenv(name)
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
@@ -47,9 +49,13 @@ def read(monkeypatch):
         ({"cuda": True, "COURSE_DEVICE": " CPU "}, "cpu", "short"),
     ],
 )
-def test_the_fastest_device_is_tried_and_a_cpu_does_a_short_run(read, monkeypatch, machine, device, run):
+def test_the_fastest_device_is_tried_and_a_cpu_does_a_short_run(
+    read, monkeypatch, machine, device, run
+):
     tried = []
-    monkeypatch.setattr(torch, "ones", lambda *_, device: tried.append(str(device)) or torch.zeros(1))
+    monkeypatch.setattr(
+        torch, "ones", lambda *_, device: tried.append(str(device)) or torch.zeros(1)
+    )
     found = read(**machine)
     assert (str(found.device), found.run.name, tried) == (device, run, [device])
 
@@ -64,9 +70,14 @@ def test_a_gpu_that_does_not_work_leaves_the_cpu_and_one_line(read, capsys):
 
 
 def test_empty_values_are_no_values(read):
-    found = read(COURSE_RUN="", COURSE_DEVICE=" ", COURSE_EPOCHS="", COURSE_DATA_DIR="", COURSE_RUNS_DIR=" ")
+    found = read(
+        COURSE_RUN="", COURSE_DEVICE=" ", COURSE_EPOCHS="", COURSE_DATA_DIR="", COURSE_RUNS_DIR=" "
+    )
     assert (found.run.name, found.precision, found.resume) == ("short", "auto", False)
-    assert (found.root, found.data_dir) == (Path(__file__).resolve().parents[1], found.root / "data")
+    assert (found.root, found.data_dir) == (
+        Path(__file__).resolve().parents[1],
+        found.root / "data",
+    )
     assert found.runs_dir == found.root / "data" / "runs"
 
 
@@ -86,7 +97,11 @@ def test_run_sizes(read, capsys, value, images, epochs):
 
 
 def test_the_precision_is_named_where_it_does_not_depend_on_the_network(read, capsys):
-    for precision, named in (("auto", "thread"), ("float32", " in float32"), ("bfloat16", " in bfloat16")):
+    for precision, named in (
+        ("auto", "thread"),
+        ("float32", " in float32"),
+        ("bfloat16", " in bfloat16"),
+    ):
         read(COURSE_DEVICE="cpu", COURSE_PRECISION=precision).show("MNIST", 1, "a minute")
         before, _, _ = capsys.readouterr().out.partition(". Data: ")
         assert before.removesuffix("s").endswith(named)
@@ -94,7 +109,15 @@ def test_the_precision_is_named_where_it_does_not_depend_on_the_network(read, ca
 
 @pytest.mark.parametrize(
     "setting",
-    ["RUN=fast", "EPOCHS=0", "EPOCHS=2.5", "PRECISION=fp16", "RESUME=maybe", "DATA=samples", "DEVICE=meta"],
+    [
+        "RUN=fast",
+        "EPOCHS=0",
+        "EPOCHS=2.5",
+        "PRECISION=fp16",
+        "RESUME=maybe",
+        "DATA=samples",
+        "DEVICE=meta",
+    ],
 )
 def test_a_wrong_value_is_one_sentence_that_names_it(read, setting):
     variable, value = setting.split("=")
@@ -119,7 +142,9 @@ def test_folders_can_be_moved_and_relative_ones_count_from_the_root(read, monkey
     assert found.data_dir == tmp_path / "home" / "sets"
     assert found.runs_dir == found.root / "my" / "runs"
     found = read(COURSE_RUNS_DIR=str(tmp_path), COURSE_RUN="quick")
-    folders = [found.run_folder("10_mobilenet_v2", data) for data in ("CIFAR-10", "Emoji-10", "Emoji-10")]
+    folders = [
+        found.run_folder("10_mobilenet_v2", data) for data in ("CIFAR-10", "Emoji-10", "Emoji-10")
+    ]
     assert folders[0] != folders[1] == folders[2]
     assert all(folder.is_dir() and folder.is_relative_to(tmp_path / "quick") for folder in folders)
     with pytest.raises(ValueError, match="COURSE_RUNS_DIR"):
@@ -144,7 +169,10 @@ def test_the_precision_on_a_gpu_is_one_that_it_has(read, monkeypatch, has, expec
 def test_a_cpu_with_bfloat16_uses_it_for_ordinary_convolutions(monkeypatch, has):
     for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
         monkeypatch.setattr(torch.cpu, name, lambda name=name: name == has, raising=False)
-    dense, depthwise = nn.Sequential(nn.Conv2d(3, 8, 3)), nn.Sequential(nn.Conv2d(8, 8, 3, groups=8))
+    dense, depthwise = (
+        nn.Sequential(nn.Conv2d(3, 8, 3)),
+        nn.Sequential(nn.Conv2d(8, 8, 3, groups=8)),
+    )
     cpu, expected = torch.device("cpu"), torch.bfloat16 if has else torch.float32
     assert hardware.autocast_dtype(cpu, "auto", dense) == expected
     assert hardware.autocast_dtype(cpu, "auto", nn.Sequential(dense, depthwise)) == torch.float32
@@ -162,7 +190,11 @@ def test_the_c_library_is_asked_to_keep_large_blocks(monkeypatch):
 
 
 def test_a_system_without_mallopt_goes_on_without_a_word(monkeypatch, capsys):
-    for library in (Mock(return_value=object()), Mock(side_effect=OSError), Mock(side_effect=TypeError)):
+    for library in (
+        Mock(return_value=object()),
+        Mock(side_effect=OSError),
+        Mock(side_effect=TypeError),
+    ):
         monkeypatch.setattr(ctypes, "CDLL", library)
         hardware.keep_large_blocks()
     assert capsys.readouterr().out == ""

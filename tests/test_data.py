@@ -29,9 +29,18 @@ def noise(*shape: int) -> torch.Tensor:
 
 
 def test_parts_of_an_image_set_that_do_not_fit_are_refused():
-    images, labels, rest = noise(4, 3, 8, 8), torch.tensor([0, 1, 1, 0]), (("a", "b"), "x", (0.5,), (0.5,))
+    images, labels, rest = (
+        noise(4, 3, 8, 8),
+        torch.tensor([0, 1, 1, 0]),
+        (("a", "b"), "x", (0.5,), (0.5,)),
+    )
     assert len(ImageSet(images, labels, *rest)) == 4
-    bad = [(images.float(), labels), (images[0], labels), (images[1:], labels), (images, labels.float())]
+    bad = [
+        (images.float(), labels),
+        (images[0], labels),
+        (images[1:], labels),
+        (images, labels.float()),
+    ]
     for parts in (*bad, (images, labels + 1), (images, labels - 1)):
         with pytest.raises(ValueError, match="abels"):
             ImageSet(*parts, *rest)
@@ -51,7 +60,12 @@ def test_mean_and_std_are_those_of_numpy(channels):
 
 def test_balanced_indices_are_random_and_take_equally_many_of_each_class():
     labels = torch.tensor([0] * 50 + [1] * 30 + [2] * 20)
-    for count, each in ((30, [10, 10, 10]), (60, [20, 20, 20]), (80, [30, 30, 20]), (1000, [50, 30, 20])):
+    for count, each in (
+        (30, [10, 10, 10]),
+        (60, [20, 20, 20]),
+        (80, [30, 30, 20]),
+        (1000, [50, 30, 20]),
+    ):
         chosen = data.balanced_indices(labels, count)
         assert len(chosen) == len(chosen.unique())
         assert torch.bincount(labels[chosen]).tolist() == each
@@ -91,7 +105,9 @@ def test_random_cutout_hides_one_square_of_each_image(size):
     assert torch.equal(result[~hidden], images[~hidden])
     rows, columns = hidden[:, 0].any(2), hidden[:, 0].any(1)  # [N, 12]
     assert torch.equal(hidden[:, 0].sum((1, 2)), rows.sum(1) * columns.sum(1))  # a rectangle
-    inside = ~(rows[:, [0, -1]] | columns[:, [0, -1]]).any(1)  # the others are cut off at the border
+    inside = ~(rows[:, [0, -1]] | columns[:, [0, -1]]).any(
+        1
+    )  # the others are cut off at the border
     assert set(rows[inside].sum(1).tolist()) == set(columns[inside].sum(1).tolist()) == {size}
     assert (rows.any(0) & columns.any(0)).all()
 
@@ -111,7 +127,9 @@ def test_batches_are_those_of_a_plain_dataloader(channels):
 
 def test_shuffling_gives_every_image_once_in_an_order_that_is_new_or_repeated_by_a_seed():
     images = torch.arange(30, dtype=torch.uint8).view(30, 1, 1, 1).expand(30, 1, 2, 2)
-    image_set = ImageSet(images, torch.arange(30) % 3, ("a", "b", "c"), "numbers", (0.0,), (1 / 255,))
+    image_set = ImageSet(
+        images, torch.arange(30) % 3, ("a", "b", "c"), "numbers", (0.0,), (1 / 255,)
+    )
     batches, orders = Batches(image_set, 8, shuffle=True, device="cpu"), []
     for seed in (1, 1, None, 2):
         if seed:
@@ -120,7 +138,11 @@ def test_shuffling_gives_every_image_once_in_an_order_that_is_new_or_repeated_by
         orders.append(images[:, 0, 0, 0].round().int().tolist())
         assert sorted(orders[-1]) == list(range(30))
         assert [number % 3 for number in orders[-1]] == labels.tolist()
-    assert (orders[0] == orders[1], orders[1] == orders[2], orders[1] == orders[3]) == (True, False, False)
+    assert (orders[0] == orders[1], orders[1] == orders[2], orders[1] == orders[3]) == (
+        True,
+        False,
+        False,
+    )
 
 
 def test_a_last_batch_of_one_image_is_left_out_when_shuffled(make_set):
@@ -179,7 +201,8 @@ def web(monkeypatch, tmp_path):
         generator = torch.Generator().manual_seed(0)
         sizes = ((count, (count, 3, 32, 32)) for count in (80, 20))
         pairs = [
-            (torch.randint(n, 256, size, generator=generator), torch.arange(n) % 10) for n, size in sizes
+            (torch.randint(n, 256, size, generator=generator), torch.arange(n) % 10)
+            for n, size in sizes
         ]
         return *((images.to(torch.uint8), labels) for images, labels in pairs), sources.CLASSES
 
@@ -210,7 +233,10 @@ def test_cifar10_is_downloaded_once_and_read_and_damage_is_named(cifar10, web, c
     for run in (FULL, QUICK, FULL):  # the quick run takes what the full run fetched
         train, test = load_cifar10(run=run, source="official")
         if run is QUICK:
-            assert [torch.bincount(part.labels).tolist() for part in (train, test)] == [[5] * 10, [1] * 10]
+            assert [torch.bincount(part.labels).tolist() for part in (train, test)] == [
+                [5] * 10,
+                [1] * 10,
+            ]
     assert web[1] == ["cifar-10-python.tar.gz"]
     assert np.array_equal(test.images.numpy(), cifar10["data"].reshape(-1, 3, 32, 32))
     assert (test.labels.tolist(), len(train)) == (cifar10["labels"], 100)
@@ -275,7 +301,11 @@ def test_mnist_is_downloaded_once_and_checked(web, counts):
     for run in (FULL, FULL, QUICK):
         train, test = load_mnist(run=run, source="official")
     assert sorted(web[1]) == sorted(web[0])
-    assert (train.name, train.images.shape, set(test.labels.tolist())) == ("MNIST", (50, 1, 28, 28), {7})
+    assert (train.name, train.images.shape, set(test.labels.tolist())) == (
+        "MNIST",
+        (50, 1, 28, 28),
+        {7},
+    )
 
 
 COLOURS = {"cat": (200, 30, 30), "dog": (30, 200, 30)}
@@ -296,7 +326,11 @@ def pets(tmp_path):
 def test_a_folder_of_images_becomes_two_image_sets(pets, capsys):
     train, test = load_folder(str(pets), size=16)
     for part in (train, test):
-        assert (part.name, part.classes, part.labels.tolist()) == ("pets", ("cat", "dog"), [0, 0, 1, 1])
+        assert (part.name, part.classes, part.labels.tolist()) == (
+            "pets",
+            ("cat", "dog"),
+            [0, 0, 1, 1],
+        )
         colours = torch.tensor(list(COLOURS.values()), dtype=torch.uint8)[part.labels]
         assert torch.equal(part.images, colours[:, :, None, None].expand(4, 3, 16, 16))
     assert (train.mean, train.std) == (test.mean, test.std) == mean_and_std(train.images)
@@ -316,7 +350,9 @@ def test_junk_is_ignored_and_what_cannot_be_read_is_named(pets, capsys):
     (pets / "train" / ".ipynb_checkpoints").mkdir()
     (cat / "gone.png").symlink_to("nowhere.png")
     assert len(load_folder(pets)[0]) == 4
-    assert "cat/broken.png, cat/gone.png, cat/notes.txt. " in capsys.readouterr().out.splitlines()[0]
+    assert (
+        "cat/broken.png, cat/gone.png, cat/notes.txt. " in capsys.readouterr().out.splitlines()[0]
+    )
 
 
 def test_names_with_composed_and_decomposed_letters_are_the_same_class(pets):
@@ -326,7 +362,9 @@ def test_names_with_composed_and_decomposed_letters_are_the_same_class(pets):
     assert train.classes == test.classes == ("cat", unicodedata.normalize("NFC", "chiot écru"))
 
 
-@pytest.mark.parametrize("place", ["train", "test", "test/dog", "test/", "test/dog/"])  # missing, or empty
+@pytest.mark.parametrize(
+    "place", ["train", "test", "test/dog", "test/", "test/dog/"]
+)  # missing, or empty
 def test_a_folder_that_is_missing_or_empty_is_named(pets, place):
     (pets / place).rename(pets / "moved")
     if place.endswith("/"):

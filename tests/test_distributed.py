@@ -26,7 +26,13 @@ def folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def two(folder, one_thread) -> tuple[dict, dict]:
     """What each of the two processes found, by scenario."""
-    command = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", scenarios.__file__, str(folder)]
+    command = [
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node=2",
+        scenarios.__file__,
+        str(folder),
+    ]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "COURSE_DEVICE": "cpu"}
     command = [sys.executable, "-m", *command]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
@@ -40,7 +46,9 @@ def difference(a: dict, b: dict) -> float:
     figures = ("train_loss", "train_accuracy", "test_loss", "test_accuracy", "learning_rate")
     pairs = [zip(a["history"][name], b["history"][name], strict=True) for name in figures]
     assert list(a["weights"]) == list(b["weights"])
-    weights = [(a["weights"][name] - b["weights"][name]).abs().max().item() for name in a["weights"]]
+    weights = [
+        (a["weights"][name] - b["weights"][name]).abs().max().item() for name in a["weights"]
+    ]
     return max(max(abs(x - y) for pair in pairs for x, y in pair), *weights)
 
 
@@ -49,7 +57,9 @@ def test_the_numbers_are_those_of_one_process(two, tmp_path, name):
     one = getattr(scenarios, name)(tmp_path)
     assert difference(one, two[0][name]) < 1e-6
     assert difference(two[0][name], two[1][name]) == 0
-    assert one["history"]["train_loss"][-1] < 0.95 * one["history"]["train_loss"][0]  # it did something
+    assert (
+        one["history"]["train_loss"][-1] < 0.95 * one["history"]["train_loss"][0]
+    )  # it did something
 
 
 def test_with_batch_norm_both_learn_the_same_weights(two):
@@ -111,7 +121,9 @@ def test_in_a_single_process_nothing_happens():
 
 
 def test_each_process_takes_the_gpu_of_its_number_and_on_a_mac_the_cpu(monkeypatch):
-    monkeypatch.setattr(torch, "ones", lambda *_, device: torch.zeros(1))  # whatever the device, it works
+    monkeypatch.setattr(
+        torch, "ones", lambda *_, device: torch.zeros(1)
+    )  # whatever the device, it works
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     for gpu, expected in ((True, "cuda:1"), (False, "cpu")):
         monkeypatch.setattr(torch.cuda, "is_available", lambda gpu=gpu: gpu)

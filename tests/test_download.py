@@ -112,7 +112,9 @@ def test_bytes_come_as_they_are_whatever_the_headers_say(path):
 
 BAD = {
     "404": reply(b"no such file", "404 Not Found"),
-    "a sign-in page": reply(b"<html>Please sign in</html>", Content_Type="text/html; charset=utf-8"),
+    "a sign-in page": reply(
+        b"<html>Please sign in</html>", Content_Type="text/html; charset=utf-8"
+    ),
     "another file": reply(bytes(len(BODY))),
     "a file cut short": reply(BODY[:-1]),
     "no HTTP": b"SSH-2.0-OpenSSH_9.6\r\n",
@@ -132,7 +134,11 @@ def test_a_bad_mirror_is_left_for_a_good_one(path, name):
 
 def test_dead_proxies_and_addresses_that_are_none(path, monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
-    mirrors = ["http://mirror.invalid/file.bin", "http://[::1/file.bin", "http://127.0.0.1:port/file.bin"]
+    mirrors = [
+        "http://mirror.invalid/file.bin",
+        "http://[::1/file.bin",
+        "http://127.0.0.1:port/file.bin",
+    ]
     assert "ProxyError" in fails(path, *mirrors)
 
 
@@ -173,7 +179,9 @@ def start_process(path, server):
     code = "from pathlib import Path\nfrom utils.machinery.downloads import download\n"
     code += f"download([{server.url!r}], Path({str(path)!r}), {MD5!r})"
     env = os.environ | {"TQDM_DISABLE": ""}
-    return subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=env, stdout=-1, stderr=-1, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, env=env, stdout=-1, stderr=-1, text=True
+    )
 
 
 def test_two_processes_make_one_download_with_a_bar(path):
@@ -195,7 +203,9 @@ def test_a_killed_process_leaves_what_came(path):
     with Server(forever(dropped(30_000), b"", 9)) as server:
         process = start_process(path, server)
         end = time.monotonic() + 20
-        while not (part_of(path).exists() and part_of(path).stat().st_size) and time.monotonic() < end:
+        while (
+            not (part_of(path).exists() and part_of(path).stat().st_size) and time.monotonic() < end
+        ):
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=20)

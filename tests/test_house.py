@@ -6,7 +6,15 @@ from pathlib import Path
 from utils import config
 
 UTILS = config.root / "utils"
-SEVEN = ("config", "metrics", "plot", "data", "train", "predict", "lesson")  # each may import those before it
+SEVEN = (
+    "config",
+    "metrics",
+    "plot",
+    "data",
+    "train",
+    "predict",
+    "lesson",
+)  # each may import those before it
 NOBODYS = ("utils.script",)  # a program: it imports, and is not imported
 FILES = {
     ".".join(path.relative_to(config.root).with_suffix("").parts): path

@@ -31,7 +31,11 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def cell(source: str, *tags: str, kind: str = "code") -> dict:
-    return {"cell_type": kind, "metadata": {"tags": list(tags)}, "source": source.splitlines(keepends=True)}
+    return {
+        "cell_type": kind,
+        "metadata": {"tags": list(tags)},
+        "source": source.splitlines(keepends=True),
+    }
 
 
 @pytest.fixture
@@ -45,7 +49,12 @@ def course(tmp_path, monkeypatch):
     lesson.networks.cache_clear()
 
     def write(name: str, *cells: dict, **about: str) -> None:
-        book = {"cells": list(cells), "metadata": {"course": about}, "nbformat": 4, "nbformat_minor": 5}
+        book = {
+            "cells": list(cells),
+            "metadata": {"course": about},
+            "nbformat": 4,
+            "nbformat_minor": 5,
+        }
         (tmp_path / "notebooks" / f"{name}.ipynb").write_text(json.dumps(book), encoding="utf-8")
 
     yield write
@@ -127,13 +136,18 @@ def test_own_weights_come_first_then_the_courses(course, tmp_path, capsys):
 def run(make_set) -> dict:
     """What a notebook has at the end of its section 8, by the names of write_record's arguments."""
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * 6 * 6, 3))
-    loader, tests = Batches(make_set(30), 8, shuffle=True, flip="alternating"), Batches(make_set(12), 8)
+    loader, tests = (
+        Batches(make_set(30), 8, shuffle=True, flip="alternating"),
+        Batches(make_set(12), 8),
+    )
     groups = [
         {"params": [net[0].weight], "weight_decay": 0.01},
         {"params": [net[0].bias, *net[2].parameters()]},
     ]
     optimizer = torch.optim.SGD(groups, lr=0.05, momentum=0.9, nesterov=True)
-    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.04, total_steps=2 * len(loader))
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=0.04, total_steps=2 * len(loader)
+    )
     criterion = nn.CrossEntropyLoss(label_smoothing=0.1)
     options = {"verbose": False, "precision": "bfloat16", "device": "cpu"}
     history = train(net, loader, tests, 2, optimizer, criterion, scheduler, **options)
@@ -175,7 +189,9 @@ def test_a_record_holds_what_was_run_and_what_came_out(tmp_path, run):
     assert record["by_epoch"]["test_loss"] == history.test_loss
     assert all(len(values) == 2 for values in record["by_epoch"].values())
     every_tenth = [rates[::10] for rates in history.learning_rates]
-    assert record["by_epoch"]["learning_rates"] == [pytest.approx(rates, rel=1e-3) for rates in every_tenth]
+    assert record["by_epoch"]["learning_rates"] == [
+        pytest.approx(rates, rel=1e-3) for rates in every_tenth
+    ]
     assert record["by_epoch"]["height"] == [8, 8]
     settings = record["settings"]
     assert (settings["network"], settings["batch size"], settings["scheduler"]) == (
@@ -212,8 +228,14 @@ def test_a_class_without_images_and_a_lost_loss_are_null(tmp_path, make_set):
 
 def test_a_run_with_a_dataloader_has_a_record(tmp_path, run):
     loader = DataLoader(TensorDataset(torch.randn(30, 3, 8, 8), torch.arange(30) % 3), batch_size=8)
-    record = lesson.write_record(tmp_path / "record.json", "Small", **run | {"train_loader": loader})
-    assert (record["data"], record["train_images"], record["settings"]["batch size"]) == (None, 30, "8")
+    record = lesson.write_record(
+        tmp_path / "record.json", "Small", **run | {"train_loader": loader}
+    )
+    assert (record["data"], record["train_images"], record["settings"]["batch size"]) == (
+        None,
+        30,
+        "8",
+    )
     assert list(record["class_accuracy"]) == ["0", "1", "2"]
 
 
@@ -235,7 +257,9 @@ def test_the_commit_is_the_courses_own(tmp_path, monkeypatch):
         ).stdout.strip()
 
     monkeypatch.setattr(config, "root", course.resolve())
-    git("-C", str(tmp_path), "init", "-q")  # somebody's own repository, around the course from a ZIP
+    git(
+        "-C", str(tmp_path), "init", "-q"
+    )  # somebody's own repository, around the course from a ZIP
     git("-C", str(tmp_path), "commit", "-q", "--allow-empty", "-m", "mine")
     assert records._commit() is None
     git("-C", str(course), "init", "-q")
@@ -249,7 +273,9 @@ def test_the_commit_is_the_courses_own(tmp_path, monkeypatch):
 def test_speeds_are_those_of_full_size(tmp_path, run):
     history = run["history"]
     history.images_per_second, history.height = [900.0, 300.0], [4, 8]
-    assert lesson.write_record(tmp_path / "record.json", "Small", **run)["images_per_second"] == 300.0
+    assert (
+        lesson.write_record(tmp_path / "record.json", "Small", **run)["images_per_second"] == 300.0
+    )
 
 
 # --- the network that is shown ------------------------------------------------------------------------------------
@@ -269,7 +295,13 @@ def test_after_a_short_run_the_courses_network_is_shown(
     assert lesson.network_to_show(net, history, folder) == (net, history), "it is not trained yet"
     shipped = lesson.build("99_test")
     lesson.save_weights(shipped, tmp_path / "checkpoints_dir" / "99_test.safetensors")
-    record = {"accuracy": 0.75, "data": "CIFAR-10", "train_images": 50_000, "epochs": 2, "device": "a GPU"}
+    record = {
+        "accuracy": 0.75,
+        "data": "CIFAR-10",
+        "train_images": 50_000,
+        "epochs": 2,
+        "device": "a GPU",
+    }
     record |= {"seconds": 120, "by_epoch": {"train_loss": [2.0, 1.0], "test_accuracy": [0.5, 0.75]}}
     (tmp_path / "results_dir" / "99_test.json").write_text(json.dumps(record))
     shown, curve = lesson.network_to_show(net, history, folder)
@@ -293,7 +325,9 @@ def test_the_table_of_stages_counts(capsys):
         nn.Linear(8 * 16, 10),
     ).train()
     lesson.stage_table(net, {"stem": net[0], "stage 1": net[1:3], "head": net[3:]}, (3, 8, 8))
-    stem, stage, head, together = (line.split() for line in capsys.readouterr().out.splitlines()[1:])
+    stem, stage, head, together = (
+        line.split() for line in capsys.readouterr().out.splitlines()[1:]
+    )
     assert stem[:5] == ["stem", "4", "8", "×", "8"]
     assert stage[2:6] == ["8", "4", "×", "4"]
     assert head[1:5] == ["10", "1", "×", "1"]
@@ -318,13 +352,17 @@ def test_an_ablation_trains_all_variants_alike(monkeypatch, capsys, make_set):
             nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)
         )
 
-    result = lesson.ablation({"a": small, "the same": small}, 2, images=30, size=16, batch_size=8, seeds=2)
+    result = lesson.ablation(
+        {"a": small, "the same": small}, 2, images=30, size=16, batch_size=8, seeds=2
+    )
     assert sets == [5_000], "held-out training images, not the test set"
     assert list(result) == ["a", "the same"]
     assert result["a"] == result["the same"], "the same seeds and batches"
     assert len(result["a"]) == 2
     assert capsys.readouterr().out.count("mean") == 2
 
-    monkeypatch.setattr(lesson, "train", lambda *_, **__: History())  # as it returns when it was stopped
+    monkeypatch.setattr(
+        lesson, "train", lambda *_, **__: History()
+    )  # as it returns when it was stopped
     with pytest.raises(KeyboardInterrupt):
         lesson.ablation({"a": small}, 2, images=30, size=16, batch_size=8)

@@ -52,7 +52,9 @@ def test_most_confident_mistakes_worked_by_hand():
     ]
     labels = [0, 0, 1, 2, 2]
     assert most_confident_mistakes(probabilities, labels).tolist() == [2, 1, 4, 3]
-    assert most_confident_mistakes(torch.tensor(probabilities), torch.tensor(labels), count=2).tolist() == [
+    assert most_confident_mistakes(
+        torch.tensor(probabilities), torch.tensor(labels), count=2
+    ).tolist() == [
         2,
         1,
     ]
@@ -71,7 +73,9 @@ def test_all_three_against_loops(seed):
     assert matrix.tolist() == [[pairs.count((i, j)) for j in range(5)] for i in range(5)]
     for k, accuracy in enumerate(per_class_accuracy(matrix)):
         of_class = [guess == k for label, guess in pairs if label == k]
-        assert accuracy == pytest.approx(sum(of_class) / len(of_class) if of_class else math.nan, nan_ok=True)
+        assert accuracy == pytest.approx(
+            sum(of_class) / len(of_class) if of_class else math.nan, nan_ok=True
+        )
     mistakes = [i for i, (label, guess) in enumerate(pairs) if label != guess]
     mistakes.sort(key=lambda i: -max(probabilities[i]))  # sort() keeps the order of equals
     for count in (0, 1, 12, 1000):

@@ -29,7 +29,9 @@ class Row(NamedTuple):
     ours: Callable[[ModuleType], nn.Module]  # as the reference is, from what the notebook defines
     reference: str | Callable[[], nn.Module]  # a network of torchvision's
     parameters: int  # with ten classes
-    last_map: tuple[int, int, int] | None = None  # of the course's network [C, H, W], for 32 x 32 images
+    last_map: tuple[int, int, int] | None = (
+        None  # of the course's network [C, H, W], for 32 x 32 images
+    )
     size: tuple[int, int] = (64, 96)  # of the images for which the outputs are compared
 
     def build(self, name: str) -> tuple[nn.Module, nn.Module]:
@@ -51,7 +53,9 @@ def se_resnet(depth: int = 18, se_stages: tuple[int, ...] = (1, 2, 3, 4)) -> nn.
 
 
 def senet_34(n: ModuleType) -> nn.Module:
-    return n.SENet(stages=tuple((c, k, s) for (c, _, s), k in zip(n.STAGES, (3, 4, 6, 3), strict=True)))
+    return n.SENet(
+        stages=tuple((c, k, s) for (c, _, s), k in zip(n.STAGES, (3, 4, 6, 3), strict=True))
+    )
 
 
 def grey_b0() -> nn.Module:
@@ -127,10 +131,16 @@ ROWS = {
     ),
     "08_senet": Row(lambda n: n.SENet(), se_resnet, 11_263_042, (512, 4, 4), (16, 24)),
     "08_senet stages 1 to 3": Row(
-        lambda n: n.SENet(se_stages=(1, 2, 3)), lambda: se_resnet(18, (1, 2, 3)), 11_196_418, None, (16, 24)
+        lambda n: n.SENet(se_stages=(1, 2, 3)),
+        lambda: se_resnet(18, (1, 2, 3)),
+        11_196_418,
+        None,
+        (16, 24),
     ),
     "08_senet 34 layers": Row(senet_34, lambda: se_resnet(34), 21_443_318, None, (16, 24)),
-    "08_senet without SE": Row(lambda n: n.SENet(stem="imagenet", se_stages=()), "resnet18", 11_181_642),
+    "08_senet without SE": Row(
+        lambda n: n.SENet(stem="imagenet", se_stages=()), "resnet18", 11_181_642
+    ),
     "10_mobilenet_v2": Row(mobilenet(1.0), "mobilenet_v2", 2_236_682, (1280, 4, 4)),
     "10_mobilenet_v2 x0.35": Row(mobilenet(0.35), narrow_mobilenet, 408_938),
     "13_shufflenet_v2": Row(shufflenet(1.0), "shufflenet_v2_x1_0", 1_263_854, (1024, 4, 4)),
@@ -181,7 +191,9 @@ def lively(net: nn.Module, images: Tensor) -> nn.Module:
 def with_weights_of(net: nn.Module, reference: nn.Module) -> nn.Module:
     """The same tensors in the same order; a linear layer takes those of a 1 x 1 convolution."""
     ours, theirs = net.state_dict(), list(reference.state_dict().values())
-    weights = [t.flatten(1) if ours[name].ndim == 2 else t for name, t in zip(ours, theirs, strict=True)]
+    weights = [
+        t.flatten(1) if ours[name].ndim == 2 else t for name, t in zip(ours, theirs, strict=True)
+    ]
     assert [t.shape for t in ours.values()] == [t.shape for t in weights]
     net.load_state_dict(dict(zip(ours, weights, strict=True)))
     return net.eval()
@@ -190,7 +202,9 @@ def with_weights_of(net: nn.Module, reference: nn.Module) -> nn.Module:
 def settings(net: nn.Module) -> list:
     """What weights do not show, in order: strides and groups, norms, dropout and stochastic depth."""
     modules = list(net.modules())
-    found = [(m.kernel_size, m.stride, m.groups, m.padding) for m in modules if isinstance(m, nn.Conv2d)]
+    found = [
+        (m.kernel_size, m.stride, m.groups, m.padding) for m in modules if isinstance(m, nn.Conv2d)
+    ]
     found += [(m.eps, m.momentum) for m in modules if isinstance(m, nn.BatchNorm2d)]
     found += [m.p for m in modules if isinstance(m, nn.Dropout)]
     depths = [m for m in modules if type(m).__name__ == "StochasticDepth"]
@@ -211,11 +225,15 @@ def unfilled(monkeypatch) -> None:
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_the_network_gives_ten_logits_and_every_parameter_learns(name):
     """None is left over, as a convolution is that is made and never used."""
-    assert {"title", "experiment"} <= set(lesson.metadata(name)), "the notebook's metadata, for README"
+    assert {"title", "experiment"} <= set(lesson.metadata(name)), (
+        "the notebook's metadata, for README"
+    )
     net = lesson.build(name)
     images = images_for(net, 8)
     outputs = lively(net, images).train()(images)
-    outputs = outputs if isinstance(outputs, tuple) else (outputs,)  # auxiliary heads come after the logits
+    outputs = (
+        outputs if isinstance(outputs, tuple) else (outputs,)
+    )  # auxiliary heads come after the logits
     assert outputs[0].shape == (8, 10)
     sum(F.cross_entropy(logits, torch.arange(8)) for logits in outputs).backward()
     assert [key for key, p in net.named_parameters() if p.grad is None or not p.grad.any()] == []
@@ -230,7 +248,9 @@ def test_in_testing_nothing_is_random_and_images_do_not_mix(name):
         assert logits.shape == (2, 10)
         assert torch.equal(logits, net(images)), "dropout or stochastic depth is still on"
         apart = torch.cat([net(image) for image in images.split(1)])
-        assert (apart - logits).abs().max() < 1e-3 * logits.abs().max()  # processors round differently
+        assert (
+            apart - logits
+        ).abs().max() < 1e-3 * logits.abs().max()  # processors round differently
 
 
 @pytest.mark.usefixtures("unfilled")
@@ -250,7 +270,9 @@ def test_parameters_and_settings_equal_the_references(name):
     with torch.device("meta"):
         ours, theirs = ROWS[name].build(name)
         assert count(ours) == count(theirs) == ROWS[name].parameters
-        if name in NOTEBOOKS:  # what the notebook trains: its strides are others, its parameters are not
+        if (
+            name in NOTEBOOKS
+        ):  # what the notebook trains: its strides are others, its parameters are not
             assert count(lesson.build(name)) == ROWS[name].parameters
     if "senet" not in name:  # there, linear layers stand in for convolutions
         assert settings(ours) == settings(theirs)
@@ -259,7 +281,10 @@ def test_parameters_and_settings_equal_the_references(name):
 @pytest.mark.usefixtures("unfilled")
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=pytest.mark.by_hand if n.endswith(("b5", "b6", "b7")) else ()) for n in ROWS],
+    [
+        pytest.param(n, marks=pytest.mark.by_hand if n.endswith(("b5", "b6", "b7")) else ())
+        for n in ROWS
+    ],
 )
 def test_same_output_as_the_reference_with_its_weights(name):
     ours, reference = ROWS[name].build(name)
@@ -267,7 +292,9 @@ def test_same_output_as_the_reference_with_its_weights(name):
     with_weights_of(ours, lively(reference, images))
     with torch.inference_mode():
         expected, found = reference(images), ours(images)
-    assert 0.05 < expected.std() < 10, "an output near 0 would prove nothing, a huge one be all rounding"
+    assert 0.05 < expected.std() < 10, (
+        "an output near 0 would prove nothing, a huge one be all rounding"
+    )
     assert (expected[0] - expected[1]).abs().max() > 0.01
     assert (found - expected).abs().max() < 1e-4
 
@@ -316,7 +343,9 @@ def test_lenet_of_1998_has_the_papers_weights_and_its_table():
     assert count(old) == 60_000
     assert [len(maps) for maps in n.TABLE] == [3] * 6 + [4] * 9 + [6]
     seen = torch.tensor([[m in maps for m in range(6)] for maps in n.TABLE])
-    assert seen.sum(0).tolist() == [10] * 6, "each map is read by ten filters, as in the paper's Table I"
+    assert seen.sum(0).tolist() == [10] * 6, (
+        "each map is read by ten filters, as in the paper's Table I"
+    )
     full, sparse, x = nn.Conv2d(6, 16, 5), n.TableConv(), torch.randn(2, 6, 14, 14)
     nn.init.zeros_(full.weight)
     with torch.no_grad():
@@ -337,7 +366,10 @@ def test_googlenet_with_heads_is_torchvisions():
 
 
 def test_resnet_shortcut_a_keeps_every_second_pixel_between_zeros():
-    block, x = lesson.networks("05_resnet").ResidualBlock(16, 32, stride=2), torch.randn(2, 16, 8, 8)
+    block, x = (
+        lesson.networks("05_resnet").ResidualBlock(16, 32, stride=2),
+        torch.randn(2, 16, 8, 8),
+    )
     y = block.shortcut(x)
     assert torch.equal(y[:, 8:24], x[:, :, ::2, ::2])
     assert not y[:, :8].any()
@@ -354,7 +386,15 @@ def test_senet_gates_act_on_the_branch_and_not_on_the_shortcut():
 
 def test_mobilenet_v2_rounds_channels_and_keeps_the_bottleneck_linear():
     n = lesson.networks("10_mobilenet_v2")
-    assert [n.round_channels(c) for c in (1, 8, 11.2, 12, 19, 35, 44.8)] == [8, 8, 16, 16, 24, 32, 48]
+    assert [n.round_channels(c) for c in (1, 8, 11.2, 12, 19, 35, 44.8)] == [
+        8,
+        8,
+        16,
+        16,
+        24,
+        32,
+        48,
+    ]
     block = n.InvertedResidual(8, 16, stride=1, expansion=6)
     assert block(torch.randn(4, 8, 8, 8)).min() < 0, "a ReLU at the end would leave nothing below 0"
 
@@ -378,8 +418,19 @@ def test_shufflenet_v2_unit_passes_one_half_and_changes_the_other():
 def test_efficientnet_rounds_as_the_paper_and_truncating_turns_b1_to_b4_into_b0():
     n = lesson.networks("14_efficientnet")
     widths = [(32, 1.1), (24, 1.2), (32, 1.8), (1280, 2.0), (16, 1.2)]
-    assert [n.round_width(*pair) for pair in widths] == [32, 32, 56, 2560, 24]  # 16 would be 83 % of 19.2
-    assert [n.round_depth(k, d) for k, d in ((1, 1.1), (2, 1.1), (3, 1.1), (4, 2.6))] == [2, 3, 4, 11]
+    assert [n.round_width(*pair) for pair in widths] == [
+        32,
+        32,
+        56,
+        2560,
+        24,
+    ]  # 16 would be 83 % of 19.2
+    assert [n.round_depth(k, d) for k, d in ((1, 1.1), (2, 1.1), (3, 1.1), (4, 2.6))] == [
+        2,
+        3,
+        4,
+        11,
+    ]
     for width, depth, *_ in (n.VARIANTS["b1"], n.VARIANTS["b4"]):
         with torch.device("meta"):
             truncated = n.EfficientNet(int(width), math.floor(depth))

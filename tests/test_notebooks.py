@@ -59,7 +59,9 @@ def printed(book: dict) -> str:
     for cell in code_cells(book):
         for output in cell["outputs"]:
             texts.append(output.get("text", ""))
-            if output["output_type"] == "execute_result":  # a figure that is shown has a name there, too
+            if (
+                output["output_type"] == "execute_result"
+            ):  # a figure that is shown has a name there, too
                 texts.append(output["data"].get("text/plain", ""))
     return "\n".join("".join(text) for text in texts)
 
@@ -87,7 +89,9 @@ def words(book: dict) -> int:
 
 
 def lines_of_code(book: dict) -> int:
-    return sum(bool(line.strip()) for cell in code_cells(book) for line in source(cell).splitlines())
+    return sum(
+        bool(line.strip()) for cell in code_cells(book) for line in source(cell).splitlines()
+    )
 
 
 def test_can_be_read_in_a_sitting(path, book):
@@ -109,7 +113,10 @@ def test_the_idea_and_its_drawing_come_first(path, book):
 
 def test_prose_about_our_run_has_its_numbers(path, book):
     """Each decimal number of a cell "What our run shows" stands in something that a cell printed."""
-    shown, said = printed(book), [text for text in map(source, book["cells"]) if text.startswith(SHOWS)]
+    shown, said = (
+        printed(book),
+        [text for text in map(source, book["cells"]) if text.startswith(SHOWS)],
+    )
     assert len(said) >= (4 if architecture(path) else 1)
     for text in said:
         for number in re.findall(r"(?<![\w.])\d[\d,]*\.\d+(?![\w.]*\d)", text):
@@ -126,20 +133,27 @@ def test_little_is_alike_in_all_notebooks():
     """Cells that stand nearly the same in three or more notebooks: of the reader's time, not of its network."""
     books = {
         path.stem: [
-            re.sub(r"\d\d_\w+", "NAME", source(cell)) for cell in json.loads(path.read_text("utf-8"))["cells"]
+            re.sub(r"\d\d_\w+", "NAME", source(cell))
+            for cell in json.loads(path.read_text("utf-8"))["cells"]
         ]
         for path in NOTEBOOKS
         if architecture(path)
     }
     for name, cells in books.items():
         others = [texts for other, texts in books.items() if other != name]
-        alike = [c for c in cells if sum(any(similar(c, text) for text in texts) for texts in others) >= 2]
+        alike = [
+            c
+            for c in cells
+            if sum(any(similar(c, text) for text in texts) for texts in others) >= 2
+        ]
         assert len(alike) < 0.15 * len(cells), [text[:60] for text in alike]
 
 
 def similar(a: str, b: str) -> bool:
     matcher = difflib.SequenceMatcher(None, a, b, autojunk=False)
-    return matcher.real_quick_ratio() > 0.9 and matcher.quick_ratio() > 0.9 and matcher.ratio() > 0.9
+    return (
+        matcher.real_quick_ratio() > 0.9 and matcher.quick_ratio() > 0.9 and matcher.ratio() > 0.9
+    )
 
 
 def test_headings(path, book):
@@ -153,7 +167,9 @@ def test_names_the_paper_and_ends_with_exercises(path, book):
     first = source(book["cells"][0])
     assert first.startswith("# ")
     if architecture(path):
-        assert re.search(r"arXiv:\d{4}\.\d{4,5}|Proceedings of|NIPS", first), "the paper, above section 1"
+        assert re.search(r"arXiv:\d{4}\.\d{4,5}|Proceedings of|NIPS", first), (
+            "the paper, above section 1"
+        )
     solutions = prose(book).count("<details>")
     assert 3 <= solutions <= 5
     assert prose(book).count("</details>") == solutions
@@ -183,7 +199,9 @@ def test_outputs_are_clean(book):
     raw = json.dumps([cell["outputs"] for cell in code_cells(book)])
     assert "application/vnd.jupyter.widget" not in raw
     assert "widgets" not in book["metadata"]
-    assert not re.search(r"/(root|work|tmp|home|Users)/|[A-Z]:\\\\", raw), "a path of somebody's machine"
+    assert not re.search(r"/(root|work|tmp|home|Users)/|[A-Z]:\\\\", raw), (
+        "a path of somebody's machine"
+    )
     assert not re.search(r"Warning\b|warn\(", printed(book))
     assert '"stderr"' not in raw
     assert "<Figure" not in printed(book), "a figure that is shown and also returned"
@@ -208,7 +226,9 @@ def test_outputs_are_of_all_the_real_data(path, book):
         pytest.skip("not trained yet")
     assert re.search(r"^Full run: all images, \d+ epochs?, on ", printed(book), re.M)
     assert re.search(
-        r"^(CIFAR-10: 50,000 of 50,000|MNIST: 60,000 of 60,000) training images", printed(book), re.M
+        r"^(CIFAR-10: 50,000 of 50,000|MNIST: 60,000 of 60,000) training images",
+        printed(book),
+        re.M,
     )
     if architecture(path):
         assert not any(name in printed(book) for name in SAMPLES)

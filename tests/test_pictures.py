@@ -13,8 +13,12 @@ from PIL import Image, PngImagePlugin
 from utils.machinery.pictures import ImageError, decode_image, middle_square, open_image, to_rgb
 
 RNG = np.random.default_rng(0)
-NOISE = RNG.integers(0, 256, (6, 8, 3), dtype=np.uint8)  # what every pixel-exact format has to give back
-SMOOTH = np.add.outer(np.arange(24), np.arange(32))[..., None] * np.array([4, 2, 1]) + np.array([0, 60, 100])
+NOISE = RNG.integers(
+    0, 256, (6, 8, 3), dtype=np.uint8
+)  # what every pixel-exact format has to give back
+SMOOTH = np.add.outer(np.arange(24), np.arange(32))[..., None] * np.array([4, 2, 1]) + np.array(
+    [0, 60, 100]
+)
 SMOOTH = SMOOTH.astype(np.uint8)  # for JPEG and lossy WebP
 RED, GREEN, BLUE, WHITE, BLACK = [255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255], [0, 0, 0]
 
@@ -22,7 +26,9 @@ RED, GREEN, BLUE, WHITE, BLACK = [255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 25
 def encode(image, format, **options) -> bytes:
     """A picture (PIL image or array) as a file."""
     file = BytesIO()
-    (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(file, format, **options)
+    (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(
+        file, format, **options
+    )
     return file.getvalue()
 
 
@@ -72,7 +78,10 @@ COLOURS = np.array([RED, GREEN, BLUE, BLACK])[PLACES]
 INDEXED = Image.fromarray(PLACES.astype(np.uint8)).convert("P")
 INDEXED.putpalette([*RED, *GREEN, *BLUE, *BLACK])
 CMYK = Image.new("CMYK", (16, 16), (200, 30, 0, 10))
-FRAMES = {"save_all": True, "append_images": [Image.fromarray(NOISE[::-1]), Image.fromarray(255 - NOISE)]}
+FRAMES = {
+    "save_all": True,
+    "append_images": [Image.fromarray(NOISE[::-1]), Image.fromarray(255 - NOISE)],
+}
 FINE = {"quality": 98, "subsampling": 0}
 MPO = {"save_all": True, "append_images": [Image.new("RGB", (9, 9))], **FINE}
 BAD_EXIF = b"neither II nor MM"
@@ -88,11 +97,22 @@ RIGHT = {
     "CMYK JPEG": (encode(CMYK, "JPEG", quality=100), np.full((16, 16, 3), [53, 216, 245]), 3),
     "GIF": (encode(INDEXED, "GIF"), COLOURS, 0),
     "grey": (encode(NOISE[..., 0], "PNG"), grey(NOISE[..., 0]), 0),
-    "1-bit": (encode(Image.fromarray(NOISE[..., 0] > 127), "BMP"), grey((NOISE[..., 0] > 127) * 255), 0),
+    "1-bit": (
+        encode(Image.fromarray(NOISE[..., 0] > 127), "BMP"),
+        grey((NOISE[..., 0] > 127) * 255),
+        0,
+    ),
     # 16 bits: the high byte
     "16-bit grey": (encode(GREY16, "PNG"), grey(GREY16 >> 8), 0),
     "16-bit grey, one value clear": (
-        png(3, 1, 16, 0, b"\0" + struct.pack(">3H", 0x1234, 0x1235, 0x8000), chunk(b"tRNS", b"\x12\x34")),
+        png(
+            3,
+            1,
+            16,
+            0,
+            b"\0" + struct.pack(">3H", 0x1234, 0x1235, 0x8000),
+            chunk(b"tRNS", b"\x12\x34"),
+        ),
         np.array([[WHITE, [0x12] * 3, [0x80] * 3]]),
         0,
     ),
@@ -106,7 +126,11 @@ RIGHT = {
         1,
     ),
     "one colour clear": (encode(INDEXED, "GIF", transparency=1), ONE_CLEAR, 0),
-    "one grey clear": (png(2, 1, 8, 0, b"\0\5\6", chunk(b"tRNS", b"\0\5")), np.array([[WHITE, [6] * 3]]), 0),
+    "one grey clear": (
+        png(2, 1, 8, 0, b"\0\5\6", chunk(b"tRNS", b"\0\5")),
+        np.array([[WHITE, [6] * 3]]),
+        0,
+    ),
     # animations: the first frame
     "animated GIF": (
         encode(INDEXED, "GIF", save_all=True, append_images=[INDEXED.rotate(180)]),
@@ -116,7 +140,11 @@ RIGHT = {
     "animated WebP": (encode(NOISE, "WEBP", lossless=True, **FRAMES), NOISE, 0),
     "animated PNG": (encode(NOISE, "PNG", **FRAMES), NOISE, 0),
     "junk after the end": (encode(NOISE, "PNG") + b"junk" * 99, NOISE, 0),
-    "damaged EXIF in a PNG": (png(1, 1, 8, 2, b"\0\1\2\3", chunk(b"eXIf", BAD_EXIF)), [[[1, 2, 3]]], 0),
+    "damaged EXIF in a PNG": (
+        png(1, 1, 8, 2, b"\0\1\2\3", chunk(b"eXIf", BAD_EXIF)),
+        [[[1, 2, 3]]],
+        0,
+    ),
     "damaged EXIF in a JPEG": (
         b"\xff\xd8\xff\xe1"
         + struct.pack(">H", 25)
@@ -126,9 +154,16 @@ RIGHT = {
         SMOOTH,
         4,
     ),
-    **{f"orientation {k}": (encode(orient(NOISE, k), "PNG", exif=exif(k)), NOISE, 0) for k in range(10)},
     **{
-        f"orientation {k} JPEG": (encode(orient(SMOOTH, k), "JPEG", exif=exif(k), **FINE), SMOOTH, 4)
+        f"orientation {k}": (encode(orient(NOISE, k), "PNG", exif=exif(k)), NOISE, 0)
+        for k in range(10)
+    },
+    **{
+        f"orientation {k} JPEG": (
+            encode(orient(SMOOTH, k), "JPEG", exif=exif(k), **FINE),
+            SMOOTH,
+            4,
+        )
         for k in range(1, 9)
     },
 }
@@ -185,7 +220,9 @@ def test_a_file_cut_at_any_byte_is_refused_or_right(name):
     data, read = FORMATS[name], 0
     for length in range(len(data)):
         try:
-            assert np.array_equal(decode_image(data[:length]), NOISE)  # all that is missing is what follows
+            assert np.array_equal(
+                decode_image(data[:length]), NOISE
+            )  # all that is missing is what follows
             read += 1
         except ImageError:
             pass
@@ -211,7 +248,12 @@ def test_open_image_says_what_is_wrong_with_a_path(tmp_path):
         "pipe.png": "no picture file",
         "large.png": "10 MB",
     }
-    words |= {"text.png": "no JPEG", "text.png/cat.png": None, "zero\0byte": None, "long" * 2000: None}
+    words |= {
+        "text.png": "no JPEG",
+        "text.png/cat.png": None,
+        "zero\0byte": None,
+        "long" * 2000: None,
+    }
     for name, word in words.items():
         with pytest.raises(ImageError, match=word):
             open_image(tmp_path / name)
@@ -229,10 +271,16 @@ def test_pil_images_of_every_mode(mode):
 
 
 def test_pil_images_follow_the_same_rules():
-    assert np.abs(np.asarray(to_rgb(Image.fromarray(RGBA))).astype(float) - on_white(RGBA)).max() <= 1
+    assert (
+        np.abs(np.asarray(to_rgb(Image.fromarray(RGBA))).astype(float) - on_white(RGBA)).max() <= 1
+    )
     for dtype in (np.uint16, ">u2", np.int32):
         assert np.array_equal(to_rgb(Image.fromarray(GREY16.astype(dtype))), grey(GREY16 >> 8))
-    for image in (Image.new("F", (2, 2)), Image.open(BytesIO(FORMATS["PNG"][:80])), Image.new("RGB", (0, 5))):
+    for image in (
+        Image.new("F", (2, 2)),
+        Image.open(BytesIO(FORMATS["PNG"][:80])),
+        Image.new("RGB", (0, 5)),
+    ):
         with pytest.raises(ImageError):
             to_rgb(image)
 

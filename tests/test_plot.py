@@ -57,10 +57,19 @@ def test_images_of_any_layout_are_drawn_alike(shown):
     grey, first = 100 + IMAGES[..., 0] // 4, torch.from_numpy(IMAGES).permute(0, 3, 1, 2)
     for images in (IMAGES, first, list(first), [Image.fromarray(image) for image in IMAGES]):
         plot.image_grid(images)
-    for images in (grey, grey[:, None], grey[..., None], [Image.fromarray(image) for image in grey]):
+    for images in (
+        grey,
+        grey[:, None],
+        grey[..., None],
+        [Image.fromarray(image) for image in grey],
+    ):
         plot.image_grid(images)
-    for figure, expected in zip(shown, [IMAGES] * 4 + [np.stack([grey] * 3, axis=-1)] * 4, strict=True):
-        assert all((a.get_array() == b).all() for a, b in zip(figure.axes[0].images, expected, strict=True))
+    for figure, expected in zip(
+        shown, [IMAGES] * 4 + [np.stack([grey] * 3, axis=-1)] * 4, strict=True
+    ):
+        assert all(
+            (a.get_array() == b).all() for a, b in zip(figure.axes[0].images, expected, strict=True)
+        )
 
 
 def test_classes_grid_has_a_row_for_each_class(shown):
@@ -73,7 +82,9 @@ def test_classes_grid_has_a_row_for_each_class(shown):
 
 
 def test_answers_are_marked_by_colour_and_by_sign(shown):
-    plot.predictions(torch.from_numpy(IMAGES), torch.from_numpy(LABELS), PROBABILITIES, CLASSES, count=7)
+    plot.predictions(
+        torch.from_numpy(IMAGES), torch.from_numpy(LABELS), PROBABILITIES, CLASSES, count=7
+    )
     axes = shown[0].axes[0]
     assert texts(axes) == ["✓ cat", "✓ dog", "✓ $5 and $6"] * 2 + ["✗ dog\ntrue: cat"]
     assert [text.get_color() for text in axes.texts[-7:]] == [plot.RIGHT] * 6 + [plot.WRONG]
@@ -97,11 +108,18 @@ def test_long_class_names_are_cut_before_they_run_into_each_other(shown):
 
 def test_gallery_reads_the_class_from_the_files_name(shown, capsys):
     classes = ("cat", "dog", "hot dog", "ice_cream")
-    named = {"CAT_01.JPG": None, "my dog 2.jpg": "dog", "Hot dog": "hot dog", "ice cream.png": "ice_cream"}
+    named = {
+        "CAT_01.JPG": None,
+        "my dog 2.jpg": "dog",
+        "Hot dog": "hot dog",
+        "ice cream.png": "ice_cream",
+    }
     names = [*named, "catalog.jpg", "IMG_20240131_123456.JPG"]
     plot.gallery([Image.new("RGB", (40, 30))] * 6, [[0.75, 0.25, 0, 0]] * 6, classes, names)
     found = texts(shown[0].axes[0])
-    assert found[:4] == [f"✗ cat 75.0 %\ntrue: {k}" if k else "✓ cat 75.0 %" for k in named.values()]
+    assert found[:4] == [
+        f"✗ cat 75.0 %\ntrue: {k}" if k else "✓ cat 75.0 %" for k in named.values()
+    ]
     assert found[4] == "cat 75.0 %\ncatalog.jpg"
     assert found[5].endswith("123456.JPG")
     assert shown[0].axes[0].texts[-1].get_color() == plot.INK
@@ -124,7 +142,11 @@ def test_curves_draws_accuracy_loss_and_the_learning_rate_of_each_step(shown):
     for rates in ([], flat, an_epoch):
         plot.curves(SimpleNamespace(**HISTORY | {"learning_rates": rates}))
     accuracy, loss, rate = shown[0].axes
-    assert [a.get_ylabel() for a in (accuracy, loss, rate)] == ["accuracy, %", "loss", "learning rate"]
+    assert [a.get_ylabel() for a in (accuracy, loss, rate)] == [
+        "accuracy, %",
+        "loss",
+        "learning rate",
+    ]
     assert [list(line.get_ydata()) for line in accuracy.lines] == [[25, 50, 62.5], [12.5, 37.5, 50]]
     assert list(loss.lines[0].get_ydata()) == [2.0, 1.5, 1.25]
     assert np.isnan(loss.lines[1].get_ydata()).tolist() == [False, True, False]
@@ -137,7 +159,9 @@ def test_curves_draws_accuracy_loss_and_the_learning_rate_of_each_step(shown):
 def test_curves_say_where_the_images_became_larger(shown):
     plot.curves(SimpleNamespace(**HISTORY | {"height": [24, 24, 32]}))
     marks = [list(axes.lines[-1].get_xdata()) for axes in shown[0].axes]
-    assert marks == [[2.5, 2.5], [2.5, 2.5], [2, 2]], "the rate is drawn step by step: epoch 2 ends at 2"
+    assert marks == [[2.5, 2.5], [2.5, 2.5], [2, 2]], (
+        "the rate is drawn step by step: epoch 2 ends at 2"
+    )
     assert "24 px" in " ".join(texts(shown[0].axes[2]))
     plot.curves(SimpleNamespace(**HISTORY | {"height": [32, 32, 32]}))
     assert texts(shown[1].axes[2]) == []

@@ -42,7 +42,9 @@ def refused(source, word: str = "") -> str:
 RIGHT = {
     "a picture": [reply(PNG)],
     "no length": [reply(PNG, Content_Length=None)],
-    "chunks": [CHUNKED + b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (PNG[:9], PNG[9:], b""))],
+    "chunks": [
+        CHUNKED + b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (PNG[:9], PNG[9:], b""))
+    ],
     "gzip": [reply(gzip.compress(PNG), Content_Encoding="gzip")],
     "5 redirects": [*(redirect(link) for link in ("/1", "2", "?3", "/x/../4", "/5")), reply(PNG)],
     "a redirect that says much more": [redirect("/1", bytes(1_000_000)), reply(PNG)],
@@ -67,14 +69,19 @@ FAULTS = {  # name: (answer, word of the error)
     "a length too large": (reply(PNG, Content_Length=10**6), "cannot be fetched"),
     "broken off in a chunk": (CHUNKED + b"%x\r\n" % len(PNG) + PNG[:50], "cannot be fetched"),
     "a stream that never ends": (forever(ENDLESS, PNG * 500), "10 MB"),
-    "a header that never ends": (forever(b"HTTP/1.1 200 OK\r\nA: ", b"x" * 50_000), "cannot be fetched"),
+    "a header that never ends": (
+        forever(b"HTTP/1.1 200 OK\r\nA: ", b"x" * 50_000),
+        "cannot be fetched",
+    ),
     "gzip bomb": (reply(gzip.compress(bytes(100_000_000), 1), Content_Encoding="gzip"), "10 MB"),
     "gzip that is none": (reply(PNG, Content_Encoding="gzip"), "cannot be fetched"),
     "no HTTP": (b"220 FTP ready\r\n", "cannot be fetched"),
 }
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")  # urllib3 leaves a socket to the garbage collector
+@pytest.mark.filterwarnings(
+    "ignore::ResourceWarning"
+)  # urllib3 leaves a socket to the garbage collector
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_faulty_server_gets_one_sentence_and_little_memory(name):
     answer, word = FAULTS[name]
@@ -106,7 +113,12 @@ def test_a_slow_server_is_given_up_in_time(name, monkeypatch):
 def test_links_that_lead_nowhere():
     for host in ("", "/cat.png", "[::1/", "x:port/", f"{'a' * 70}.b/", "127.0.0.1:1/cat.png"):
         refused(f"http://{host}", "cannot be fetched")
-    for link in ("ftp://127.0.0.1/cat.png", "file:///etc/passwd", "data:image/png;base64,AA", "blob:x"):
+    for link in (
+        "ftp://127.0.0.1/cat.png",
+        "file:///etc/passwd",
+        "data:image/png;base64,AA",
+        "blob:x",
+    ):
         refused(link, "http")
     assert "secret" not in refused("http://me:secret@127.0.0.1/cat.png", "http")
 
@@ -125,7 +137,9 @@ def public(monkeypatch):
     return lambda server: server.url.replace("127.0.0.1", "public.example")
 
 
-@pytest.mark.parametrize("host", ["localhost", "2130706433", "127.0.0.1\\.public.example", "[::ffff:7f00:1]"])
+@pytest.mark.parametrize(
+    "host", ["localhost", "2130706433", "127.0.0.1\\.public.example", "[::ffff:7f00:1]"]
+)
 def test_a_public_server_does_not_lead_to_private_ones(public, host):
     with Server(reply(PNG)) as private:
         link = private.url.replace("127.0.0.1", host)
@@ -140,7 +154,9 @@ def test_a_public_server_does_not_lead_to_private_ones(public, host):
 
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "all_proxy"])
-def test_a_proxy_is_used_for_other_computers_only_and_no_password_is_sent(name, tmp_path, monkeypatch):
+def test_a_proxy_is_used_for_other_computers_only_and_no_password_is_sent(
+    name, tmp_path, monkeypatch
+):
     (tmp_path / "netrc").write_text("default login me password secret\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     with Server(reply(PNG)) as proxy, Server(redirect("/again"), reply(PNG)) as here:
@@ -148,9 +164,13 @@ def test_a_proxy_is_used_for_other_computers_only_and_no_password_is_sent(name, 
         monkeypatch.setenv(name, f"http://{proxy.address}")
         load_image("http://pictures.invalid/cat.png")
         load_image(here.url.replace("127.0.0.1", "localhost"))
-        assert [request.split()[1] for request in proxy.requests] == ["http://pictures.invalid/cat.png"]
+        assert [request.split()[1] for request in proxy.requests] == [
+            "http://pictures.invalid/cat.png"
+        ]
         assert len(here.requests) == 3
-        assert not any("authorization" in request.lower() for request in here.requests + proxy.requests)
+        assert not any(
+            "authorization" in request.lower() for request in here.requests + proxy.requests
+        )
 
 
 def test_serve_folder_serves_and_stops(tmp_path, capfd):
@@ -227,7 +247,9 @@ def test_a_large_picture_is_shrunk_to_the_data_sets_size_before_it_is_enlarged()
 @pytest.mark.parametrize(("invert", "value"), [(False, 54), (True, 201)])
 def test_one_channel_and_invert(invert, value):
     net, image = Recorder(), Image.new("RGB", (9, 9), (180, 0, 0))  # 180 * 0.299 = 54
-    assert np.array_equal(predict(net, image, data_set(1), invert=invert).seen, np.full((4, 4), value))
+    assert np.array_equal(
+        predict(net, image, data_set(1), invert=invert).seen, np.full((4, 4), value)
+    )
     assert torch.allclose(net.batch, torch.full((1, 1, 4, 4), (value / 255 - 0.5) / 0.2), atol=1e-5)
 
 

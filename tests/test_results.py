@@ -64,7 +64,9 @@ def test_records_are_of_full_runs_and_agree_with_themselves(name):
         IMAGES[record["data"]],
         10_000,
     )
-    assert record["accuracy"] == record["by_epoch"]["test_accuracy"][-1]  # of the last epoch, not of the best
+    assert (
+        record["accuracy"] == record["by_epoch"]["test_accuracy"][-1]
+    )  # of the last epoch, not of the best
     assert {len(values) for values in record["by_epoch"].values()} == {record["epochs"]}
     assert record["seconds"] == pytest.approx(sum(record["by_epoch"]["seconds"]))
     mean = sum(record["class_accuracy"].values()) / len(record["class_accuracy"])
@@ -80,9 +82,9 @@ def test_readme_says_what_notebooks_and_records_say(part):
     rows = publish.tables()[part].splitlines()
     advice = "run python data/results/publish.py"
     assert {line for line in shown.splitlines()[1:] if line} <= set(rows), advice
-    assert {row for row in rows if any(f"`{name}`" in row for name in TRAINED)} <= set(shown.splitlines()), (
-        advice
-    )
+    assert {row for row in rows if any(f"`{name}`" in row for name in TRAINED)} <= set(
+        shown.splitlines()
+    ), advice
 
 
 def test_a_notebook_without_a_record_is_not_trained_yet():
@@ -108,7 +110,12 @@ def test_the_accuracy_comes_out_again(name):
 def test_minutes_on_two_cores_are_reckoned_from_speeds_or_those_of_the_clock(monkeypatch):
     speeds = {"train": {"24": 100.0, "32": 50.0}, "test": {"24": 500.0, "32": 250.0}}
     monkeypatch.setattr(publish, "speeds", lambda name: speeds if name == "known" else None)
-    record = {"device": "a GPU", "train_images": 6_000, "test_images": 3_000, "image_shape": [3, 32, 32]}
+    record = {
+        "device": "a GPU",
+        "train_images": 6_000,
+        "test_images": 3_000,
+        "image_shape": [3, 32, 32],
+    }
     record |= {"by_epoch": {"seconds": [60.0, 120.0], "height": [24, 32]}, "images_per_second": 7.0}
     assert publish.minutes("known", record) == [1.1, 2.2]
     assert publish.speed("known", record) == 50
@@ -213,13 +220,17 @@ def test_weights_that_half_precision_spoils_are_not_published(finished, tmp_path
     net[2].weight.data += 20_000  # the same for all classes; half precision has steps of 16 there
     lesson.save_weights(net, finished / "weights.safetensors")
     record = json.loads((finished / "record.json").read_text())
-    (finished / "record.json").write_text(json.dumps(record | {"accuracy": publish.accuracy(net, record)}))
+    (finished / "record.json").write_text(
+        json.dumps(record | {"accuracy": publish.accuracy(net, record)})
+    )
     with pytest.raises(SystemExit, match="half precision"):
         publish.publish("99_small")
     assert not list((tmp_path / "checkpoints_dir").iterdir())
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--no-such-option"], ["99_small", "98_no_such_notebook"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--no-such-option"], ["99_small", "98_no_such_notebook"]]
+)
 def test_help_and_typing_errors_change_nothing(finished, tmp_path, arguments, capsys):
     with pytest.raises(SystemExit) as caught:
         publish.main(arguments)
@@ -231,7 +242,10 @@ def test_help_and_typing_errors_change_nothing(finished, tmp_path, arguments, ca
 
 def test_the_program_publishes_and_writes_readme(finished, tmp_path):
     publish.main(["99_small"])
-    record, readme = lesson.read_record("99_small"), (tmp_path / "README.md").read_text(encoding="utf-8")
+    record, readme = (
+        lesson.read_record("99_small"),
+        (tmp_path / "README.md").read_text(encoding="utf-8"),
+    )
     assert readme.count(f"{record['accuracy']:.2%} of CIFAR-10") == 2
     assert "old" not in readme
     assert readme.endswith("end\n")

@@ -49,7 +49,9 @@ def test_images_are_cut_from_the_mosaic_row_by_row():
         for number in (0, 1, columns + 2):
             left, top = number % columns * 32, number // columns * 32
             tile = image.convert("RGB").crop((left, top, left + 32, top + 32))
-            assert read("emoji10")[0][0][number].permute(1, 2, 0).numpy().tobytes() == tile.tobytes()
+            assert (
+                read("emoji10")[0][0][number].permute(1, 2, 0).numpy().tobytes() == tile.tobytes()
+            )
 
 
 def test_font_digits_are_light_on_dark_and_resemble_their_class():
@@ -64,13 +66,17 @@ def test_font_digits_are_light_on_dark_and_resemble_their_class():
 
 
 def test_font_digits_are_what_their_program_draws():
-    spec = importlib.util.spec_from_file_location("build", config.samples_dir / "build_font_digits.py")
+    spec = importlib.util.spec_from_file_location(
+        "build", config.samples_dir / "build_font_digits.py"
+    )
     spec.loader.exec_module(build := importlib.util.module_from_spec(spec))
     images, labels = build.font_digits(1_000)
     stored = read("font_digits")[1]
     assert torch.equal(torch.from_numpy(labels), stored[1])
     difference = (torch.from_numpy(images).int() - stored[0][:, 0].int()).abs().float()
-    assert difference.mean() < 2, "edges may differ with the version of the font library, digits may not"
+    assert difference.mean() < 2, (
+        "edges may differ with the version of the font library, digits may not"
+    )
 
 
 def test_the_samples_stay_small():
@@ -79,7 +85,11 @@ def test_the_samples_stay_small():
 
 def test_each_picture_is_small_and_has_its_source_named():
     readme = (config.root / "data" / "README.md").read_text(encoding="utf-8")
-    files = [file for file in config.pictures.iterdir() if file.is_file() and not file.name.startswith(".")]
+    files = [
+        file
+        for file in config.pictures.iterdir()
+        if file.is_file() and not file.name.startswith(".")
+    ]
     assert len([file for file in files if file.stem in sources.CLASSES]) >= 4
     for file in files:
         assert f"| `{file.name}` |" in readme

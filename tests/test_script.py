@@ -70,22 +70,32 @@ def write(path: Path, **cells: str) -> Path:
     """A notebook of these code cells."""
     cells = [{"cell_type": "code", "id": name, "source": source} for name, source in cells.items()]
     cells.insert(0, {"cell_type": "markdown", "source": "Prose"})
-    path.write_text(json.dumps({"cells": cells, "nbformat": 4, "nbformat_minor": 5}), encoding="utf-8")
+    path.write_text(
+        json.dumps({"cells": cells, "nbformat": 4, "nbformat_minor": 5}), encoding="utf-8"
+    )
     return path
 
 
 class Run:
     """A run of the program, finished; `launcher` are options of torchrun."""
 
-    def __init__(self, folder: Path, cells: dict, *options: str, launcher=(), **variables: str) -> None:
+    def __init__(
+        self, folder: Path, cells: dict, *options: str, launcher=(), **variables: str
+    ) -> None:
         (folder / "tmp").mkdir(parents=True, exist_ok=True)
         program = ["-m", "utils.script", str(write(folder / "small.ipynb", **cells)), *options]
         if launcher:
             program = ["-m", "torch.distributed.run", "--standalone", *launcher, *program]
-        own = {"COURSE_RUNS_DIR": str(folder / "runs"), "COURSE_DEVICE": "cpu", "OMP_NUM_THREADS": "1"}
+        own = {
+            "COURSE_RUNS_DIR": str(folder / "runs"),
+            "COURSE_DEVICE": "cpu",
+            "OMP_NUM_THREADS": "1",
+        }
         start, command = time.monotonic(), [sys.executable, *program]
         environment = os.environ | own | {"TMPDIR": str(folder / "tmp")} | variables
-        done = subprocess.run(command, cwd=config.root, env=environment, capture_output=True, timeout=300)
+        done = subprocess.run(
+            command, cwd=config.root, env=environment, capture_output=True, timeout=300
+        )
         self.status, self.seconds = done.returncode, time.monotonic() - start
         self.printed, self.errors = done.stdout.decode(), done.stderr.decode()
         self.figures = folder / "runs" / "quick" / "small" / "figures"
@@ -139,7 +149,9 @@ def test_magics_values_and_figures(tmp_path):
     assert "matplotlib.lines" not in run.printed  # the last line ends in a semicolon
     assert sorted(path.name for path in run.figures.iterdir()) == ["figures.png", "figures_2.png"]
     assert run.status == 1
-    assert re.fullmatch(r"The cell error of small failed\. .*nowhere.*\n", run.errors)  # and no traceback
+    assert re.fullmatch(
+        r"The cell error of small failed\. .*nowhere.*\n", run.errors
+    )  # and no traceback
     assert run.left == []  # nothing in the user's home, either
 
 
@@ -156,7 +168,10 @@ def test_ctrl_c_ends_it_and_it_goes_on_with_resume_in_two_processes(stopped, two
 def test_only_the_first_of_two_processes_prints_and_keeps_files(two, folder):
     assert two.printed.count("images/s") == 4
     assert [path.name for path in two.figures.iterdir()] == ["after.png"]
-    assert len([path for path in (folder / "runs").rglob("checkpoint.pt") if "kept" not in path.parts]) == 1
+    assert (
+        len([path for path in (folder / "runs").rglob("checkpoint.pt") if "kept" not in path.parts])
+        == 1
+    )
     assert two.left == []
 
 
@@ -166,7 +181,9 @@ def test_the_process_that_fails_is_named(tmp_path):
     assert run.seconds < 100  # and not the ten minutes that a lost process is waited for
     assert run.errors.startswith("Traceback")
     assert 'File "<small, cell parts>"' in run.errors
-    assert re.search(r"Root Cause.*rank +: 1 .*ValueError: a mistake of the reader", run.errors, re.DOTALL)
+    assert re.search(
+        r"Root Cause.*rank +: 1 .*ValueError: a mistake of the reader", run.errors, re.DOTALL
+    )
     assert run.left == []
 
 
@@ -174,7 +191,9 @@ def test_the_process_that_fails_is_named(tmp_path):
 def test_a_mistake_that_all_make_is_told_once(tmp_path):
     run = Run(tmp_path, SMALL, launcher=TWO, TROUBLE="all")
     assert run.status != 0
-    assert run.errors.count("\nThe cell train of small failed") == 1  # and once more, indented, by torchrun
+    assert (
+        run.errors.count("\nThe cell train of small failed") == 1
+    )  # and once more, indented, by torchrun
     assert re.search(r"Root Cause.*rank +: 0 ", run.errors, re.DOTALL)
 
 
@@ -197,7 +216,9 @@ def test_a_restart_goes_on_from_the_last_checkpoint(tmp_path, numbers):
 
 
 @pytest.mark.by_hand
-@pytest.mark.parametrize(("option", "setting"), [("--resume", "fast"), ("--sync-batch-norm", "quick")])
+@pytest.mark.parametrize(
+    ("option", "setting"), [("--resume", "fast"), ("--sync-batch-norm", "quick")]
+)
 def test_a_wrong_setting_is_one_sentence(tmp_path, option, setting):
     run = Run(tmp_path, SMALL, option, COURSE_RUN=setting)
     assert (run.status, run.printed, run.errors.count("\n")) == (1, "", 1)
@@ -212,9 +233,13 @@ def test_notebooks_are_found_by_path_and_by_name():
         script.notebook("99_none")
 
 
-@pytest.mark.parametrize(("name", "status", "word"), [("--help", 0, "--resume"), ("99_none", 2, "99_none")])
+@pytest.mark.parametrize(
+    ("name", "status", "word"), [("--help", 0, "--resume"), ("99_none", 2, "99_none")]
+)
 def test_help_and_a_wrong_name_do_not_wait_for_torch(name, status, word):
     program = f"import sys; sys.modules['torch'] = None; sys.argv[1:] = ['{name}']; from utils import script; script.main()"
-    done = subprocess.run([sys.executable, "-c", program], cwd=config.root, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=config.root, capture_output=True, text=True
+    )
     assert done.returncode == status
     assert word in done.stdout + done.stderr

@@ -27,7 +27,9 @@ class Net(nn.Module):
 
     def __init__(self, classes: int = 3, channels: int = 3) -> None:
         super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(channels, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU())
+        self.stem = nn.Sequential(
+            nn.Conv2d(channels, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU()
+        )
         self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.2))
         self.head = nn.Linear(8, classes)
 
@@ -86,12 +88,17 @@ def test_the_history_counts_images_and_its_test_loss_is_plain_cross_entropy():
     images, labels = torch.randn(9, 1, 2, 4), torch.arange(9) % 3
     images[8] *= 50
     batches = list(zip(images.split(4), labels.split(4), strict=True))
-    net, smooth = nn.Sequential(nn.Flatten(), nn.Linear(8, 3)), nn.CrossEntropyLoss(label_smoothing=0.5)
+    net, smooth = (
+        nn.Sequential(nn.Flatten(), nn.Linear(8, 3)),
+        nn.CrossEntropyLoss(label_smoothing=0.5),
+    )
     history = train(net, batches, batches[1:], 2, torch.optim.SGD(net.parameters(), lr=0.0), smooth)
     logits = net(images).detach().double()
     right = (logits.argmax(1) == labels).double()
     assert history.train_loss == pytest.approx([smooth(logits, labels).item()] * 2, rel=1e-5)
-    assert history.test_loss == pytest.approx([F.cross_entropy(logits[4:], labels[4:]).item()] * 2, rel=1e-5)
+    assert history.test_loss == pytest.approx(
+        [F.cross_entropy(logits[4:], labels[4:]).item()] * 2, rel=1e-5
+    )
     assert history.train_accuracy == pytest.approx([right.mean().item()] * 2, rel=1e-6)
     assert history.test_accuracy == pytest.approx([right[4:].mean().item()] * 2, rel=1e-6)
 
@@ -135,7 +142,12 @@ def test_evaluate_leaves_every_part_of_the_network_in_its_mode(parts):
     evaluate(net, parts["test_loader"])
     with pytest.raises(TrainingError):
         evaluate(net, [])
-    assert [part.training for part in (net, net.stem, net.stem[1], net.head)] == [True, False, False, True]
+    assert [part.training for part in (net, net.stem, net.stem[1], net.head)] == [
+        True,
+        False,
+        False,
+        True,
+    ]
     assert modes == [False] * 3
     train(**parts)  # after evaluation its weights can still be trained
     assert modes[3:] == ([True] * 4 + [False] * 3) * 2
@@ -182,7 +194,11 @@ def test_an_ordinary_dataloader_will_do(make_set, kinds):
 
 def test_channels_come_last_but_where_that_harms(parts):
     """On Apple's GPU batch norms learn wrongly with it (pytorch#175189); on NVIDIA's, depthwise ones become slow."""
-    expected = {"mps": torch.preserve_format, "cuda": torch.channels_last, "cpu": torch.channels_last}
+    expected = {
+        "mps": torch.preserve_format,
+        "cuda": torch.channels_last,
+        "cpu": torch.channels_last,
+    }
     formats = {kind: module._memory_format(torch.device(kind), parts["net"]) for kind in expected}
     assert formats == expected
     depthwise = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 3, groups=8))
@@ -197,7 +213,9 @@ def test_channels_come_last_but_where_that_harms(parts):
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
-@pytest.mark.filterwarnings("error")  # there is one if a scheduler steps and the first step was left out
+@pytest.mark.filterwarnings(
+    "error"
+)  # there is one if a scheduler steps and the first step was left out
 def test_precisions(parts, precision):
     types, bright = set(), [(images * 30, labels) for images, labels in parts["train_loader"]]
     parts["net"].stem[0].register_forward_hook(lambda _, __, output: types.add(output.dtype))
@@ -262,7 +280,9 @@ def test_the_stop_button_keeps_whole_epochs(parts, capsys, loader):
 
 @pytest.mark.parametrize("loader", ["train_loader", "test_loader"])
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_a_loss_that_is_not_finite_stops_before_a_checkpoint_is_written(parts, tmp_path, loader, bad):
+def test_a_loss_that_is_not_finite_stops_before_a_checkpoint_is_written(
+    parts, tmp_path, loader, bad
+):
     class Spoilt(Stream):
         def __iter__(self):
             for images, labels in super().__iter__():
@@ -324,7 +344,11 @@ def test_a_refused_call_leaves_the_earlier_run_where_it_was(parts, tmp_path):
     [
         (lambda x: x.new_empty(10**16), TrainingError, "epoch 1: .* smaller"),
         (Mock(side_effect=torch.OutOfMemoryError("CUDA out of memory.")), TrainingError, "smaller"),
-        (lambda x: x.view(len(x), -1), TrainingError, "flatten"),  # not to be had with channels last
+        (
+            lambda x: x.view(len(x), -1),
+            TrainingError,
+            "flatten",
+        ),  # not to be had with channels last
         (Mock(side_effect=LookupError("something else")), LookupError, "^something else$"),
     ],
 )
@@ -336,7 +360,10 @@ def test_errors_that_say_too_little_are_explained(parts, what, error, words):
 
 def test_a_last_batch_of_one_image_is_left_out_or_explained(make_set):
     """Batch norm on maps of 1 x 1 pixels cannot learn from a single image."""
-    image_set, net = make_set(9, size=1), nn.Sequential(nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(3, 3))
+    image_set, net = (
+        make_set(9, size=1),
+        nn.Sequential(nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(3, 3)),
+    )
     plain = DataLoader(TensorDataset(image_set.images / 255, image_set.labels), 4)
     arguments = (plain, 1, sgd(net), nn.CrossEntropyLoss())
     assert len(train(net, Batches(image_set, 4, shuffle=True, device="cpu"), *arguments)) == 1

@@ -25,7 +25,13 @@ from typing import NamedTuple
 
 import torch
 
-from utils.machinery.hardware import ConfigError, autocast_dtype, device_name, keep_large_blocks, working_device
+from utils.machinery.hardware import (
+    ConfigError,
+    autocast_dtype,
+    device_name,
+    keep_large_blocks,
+    working_device,
+)
 
 
 class RunSize(NamedTuple):
@@ -51,11 +57,15 @@ def _text(variable: str) -> str:
 def _choice(variable: str, *values: str, default: str) -> str:
     value = _text(variable).lower() or default
     if value not in values:
-        raise ConfigError(f"{variable}={value} is not known: set it to {' or '.join(values)}, or unset it.")
+        raise ConfigError(
+            f"{variable}={value} is not known: set it to {' or '.join(values)}, or unset it."
+        )
     return value
 
 
-for _name in os.environ:  # a slip in one of ours; somebody else's, COURSE_ID say, is none of our business
+for (
+    _name
+) in os.environ:  # a slip in one of ours; somebody else's, COURSE_ID say, is none of our business
     if _name.startswith("COURSE_") and _name not in VARIABLES:
         for _meant in difflib.get_close_matches(_name, VARIABLES, 1, 0.85):
             print(f"WARNING: {_name} is no setting of the course; {_meant} is.")
@@ -63,7 +73,9 @@ for _name in os.environ:  # a slip in one of ours; somebody else's, COURSE_ID sa
 root = Path(__file__).resolve().parent.parent
 keep_large_blocks()
 device = working_device(_text("COURSE_DEVICE").lower(), _text("LOCAL_RANK"))
-run = RUN_SIZES[_choice("COURSE_RUN", *RUN_SIZES, default="short" if device.type == "cpu" else "full")]
+run = RUN_SIZES[
+    _choice("COURSE_RUN", *RUN_SIZES, default="short" if device.type == "cpu" else "full")
+]
 precision = _choice("COURSE_PRECISION", "auto", "float32", "bfloat16", "float16", default="auto")
 resume = _choice("COURSE_RESUME", "no", "yes", default="no") == "yes"
 data_source = _choice("COURSE_DATA", "auto", "official", "sample", default="auto")
@@ -74,7 +86,9 @@ pictures = root / "data" / "images"
 checkpoints_dir = root / "data" / "checkpoints"  # trained weights that come with the course
 results_dir = root / "data" / "results"  # what the runs behind them measured
 if not re.fullmatch(r"|[1-9]\d*", _text("COURSE_EPOCHS")):
-    raise ConfigError(f"COURSE_EPOCHS={_text('COURSE_EPOCHS')} is no number from 1 up: correct or unset it.")
+    raise ConfigError(
+        f"COURSE_EPOCHS={_text('COURSE_EPOCHS')} is no number from 1 up: correct or unset it."
+    )
 
 
 def epochs(full: int, short: int) -> int:
@@ -88,7 +102,9 @@ def run_folder(notebook: str, data: str) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"{folder} cannot be made: set COURSE_RUNS_DIR to another folder.") from error
+        raise ConfigError(
+            f"{folder} cannot be made: set COURSE_RUNS_DIR to another folder."
+        ) from error
     return folder
 
 
@@ -108,13 +124,26 @@ def show(dataset: str, epochs: int, full: str) -> None:
 
     `dataset` is the data set's name, `epochs` the number for this run, `full` says what a full run takes.
     """
-    images = f"{run.train_images:,} training and {run.test_images:,} test images" if run.train_images else "all images"
-    by_network = device.type == "cpu" and precision == "auto"  # then train() says what it calculates in
-    calculated = "" if by_network else f" in {autocast_dtype(device, precision)}".replace("torch.", "")
-    source = {"auto": f"{dataset}, or the built-in sample where it cannot be had", "official": dataset}
+    images = (
+        f"{run.train_images:,} training and {run.test_images:,} test images"
+        if run.train_images
+        else "all images"
+    )
+    by_network = (
+        device.type == "cpu" and precision == "auto"
+    )  # then train() says what it calculates in
+    calculated = (
+        "" if by_network else f" in {autocast_dtype(device, precision)}".replace("torch.", "")
+    )
+    source = {
+        "auto": f"{dataset}, or the built-in sample where it cannot be had",
+        "official": dataset,
+    }
     print(
         f"{run.name.capitalize()} run: {images}, {epochs} epoch{'' if epochs == 1 else 's'}, on "
         f"{device_name(device)}{calculated}. Data: {source.get(data_source, 'the built-in sample')}. "
         f"Python {platform.python_version()}, torch {torch.__version__}, torchvision {version('torchvision')}."
     )
-    print(f"A full run: {full}. Other sizes: set COURSE_RUN to quick, short or full and start Jupyter again.")
+    print(
+        f"A full run: {full}. Other sizes: set COURSE_RUN to quick, short or full and start Jupyter again."
+    )

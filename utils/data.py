@@ -45,9 +45,13 @@ class ImageSet:
                 f"{list(images.shape)} and {labels.dtype} {list(labels.shape)}."
             )
         if ((labels < 0) | (labels >= len(self.classes))).any():
-            raise ValueError(f"Labels of {len(self.classes)} classes run from 0 to {len(self.classes) - 1}: mend them.")
+            raise ValueError(
+                f"Labels of {len(self.classes)} classes run from 0 to {len(self.classes) - 1}: mend them."
+            )
         if not {len(self.mean), len(self.std)} <= {1, images.shape[1]}:
-            raise ValueError(f"{self.name} has {images.shape[1]} channels: give it one mean and one std for each.")
+            raise ValueError(
+                f"{self.name} has {images.shape[1]} channels: give it one mean and one std for each."
+            )
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -78,7 +82,9 @@ def balanced_indices(labels: Tensor, count: int, seed: int = 0) -> Tensor:
     """
     shuffled = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
     one_hot = F.one_hot(labels[shuffled])  # [N, K]
-    rank = (one_hot.cumsum(0) * one_hot).sum(1)  # 1 for the first image of its class, 2 for the second, ...
+    rank = (one_hot.cumsum(0) * one_hot).sum(
+        1
+    )  # 1 for the first image of its class, 2 for the second, ...
     return shuffled[rank.argsort(stable=True)[:count]]
 
 
@@ -86,7 +92,9 @@ def random_crop(images: Tensor, padding: int) -> Tensor:
     """Pad [N, C, H, W] with black by `padding` pixels and cut an H x W window out of each image at random."""
     n, _, height, width = images.shape
     padded = F.pad(images, [padding] * 4)
-    windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # a view: [N, C, 2p + 1, 2p + 1, H, W]
+    windows = padded.unfold(2, height, 1).unfold(
+        3, width, 1
+    )  # a view: [N, C, 2p + 1, 2p + 1, H, W]
     top, left = torch.randint(2 * padding + 1, (2, n)).to(images.device)
     return windows[torch.arange(n, device=images.device), :, top, left]
 
@@ -106,7 +114,9 @@ def random_cutout(images: Tensor, size: int) -> Tensor:
     centre_y, centre_x = (torch.rand(2, n) * torch.tensor([[height], [width]])).to(images.device)
     rows = torch.arange(height, device=images.device) + 0.5 - centre_y[:, None]  # [N, H]
     columns = torch.arange(width, device=images.device) + 0.5 - centre_x[:, None]  # [N, W]
-    hidden = (rows.abs() < size / 2)[:, None, :, None] & (columns.abs() < size / 2)[:, None, None, :]
+    hidden = (rows.abs() < size / 2)[:, None, :, None] & (columns.abs() < size / 2)[
+        :, None, None, :
+    ]
     return images.masked_fill(hidden, 0)
 
 
@@ -141,14 +151,19 @@ class Batches:
         if len(image_set) == 0:
             raise ValueError(f"{image_set.name} holds no images: give Batches at least one.")
         self.device = torch.device(device or config.device)
-        self.images, self.labels = image_set.images.to(self.device), image_set.labels.to(self.device)
+        self.images, self.labels = (
+            image_set.images.to(self.device),
+            image_set.labels.to(self.device),
+        )
         self.name, self.classes = image_set.name, image_set.classes
         self.mean = torch.tensor(image_set.mean, device=self.device).view(1, -1, 1, 1)
         self.std = torch.tensor(image_set.std, device=self.device).view(1, -1, 1, 1)
         self.batch_size, self.shuffle = batch_size, shuffle
         self.crop_padding, self.flip, self.cutout, self.resize = crop_padding, flip, cutout, resize
         chances = torch.rand(len(image_set), generator=torch.Generator().manual_seed(0))
-        self.mirrored_first = (chances < 0.5).to(self.device)  # the images that "alternating" mirrors in epoch 1
+        self.mirrored_first = (chances < 0.5).to(
+            self.device
+        )  # the images that "alternating" mirrors in epoch 1
         self.set_epoch(1)
 
     @property
@@ -197,7 +212,9 @@ class Batches:
 Splits = tuple[ImageSet, ImageSet]
 
 
-def load_cifar10(validation: int = 0, run: config.RunSize = config.run, source: str = config.data_source) -> Splits:
+def load_cifar10(
+    validation: int = 0, run: config.RunSize = config.run, source: str = config.data_source
+) -> Splits:
     """CIFAR-10 (Krizhevsky, 2009): 50,000 training and 10,000 test images of 32 x 32 in ten classes.
 
     Returns (training set, test set), cut to the run size. With `validation=5000`, that many training images are
@@ -205,15 +222,21 @@ def load_cifar10(validation: int = 0, run: config.RunSize = config.run, source: 
     Taken from the data folder, else downloaded (170 MB), else replaced by the built-in sample Emoji-10 with a
     printed warning; source "official" (COURSE_DATA) raises DataError instead.
     """
-    return _load(("CIFAR-10", sources.cifar10), ("Emoji-10", sources.emoji10), validation, run, source)
+    return _load(
+        ("CIFAR-10", sources.cifar10), ("Emoji-10", sources.emoji10), validation, run, source
+    )
 
 
-def load_mnist(validation: int = 0, run: config.RunSize = config.run, source: str = config.data_source) -> Splits:
+def load_mnist(
+    validation: int = 0, run: config.RunSize = config.run, source: str = config.data_source
+) -> Splits:
     """MNIST (LeCun et al., 1998): 60,000 training and 10,000 test digits of 28 x 28, one channel, light on dark.
 
     Returns (training set, test set) as `load_cifar10` does; the built-in sample is Font digits.
     """
-    return _load(("MNIST", sources.mnist), ("Font digits", sources.font_digits), validation, run, source)
+    return _load(
+        ("MNIST", sources.mnist), ("Font digits", sources.font_digits), validation, run, source
+    )
 
 
 def load_folder(path: Path | str, size: int = 32) -> Splits:
@@ -224,7 +247,9 @@ def load_folder(path: Path | str, size: int = 32) -> Splits:
     """
     path = Path(path).expanduser()
     train, test = _image_sets(*sources.folder(path, size), path.resolve().name)
-    print(f"{train.name}: {len(train):,} training images, {len(test):,} test images, {len(train.classes)} classes.")
+    print(
+        f"{train.name}: {len(train):,} training images, {len(test):,} test images, {len(train.classes)} classes."
+    )
     return train, test
 
 
@@ -252,7 +277,9 @@ def _load(real: tuple, sample: tuple, validation: int, run: config.RunSize, sour
     return train, test
 
 
-def _image_sets(train: tuple, test: tuple, classes: tuple[str, ...], name: str, known: tuple = ()) -> Splits:
+def _image_sets(
+    train: tuple, test: tuple, classes: tuple[str, ...], name: str, known: tuple = ()
+) -> Splits:
     """Two pairs (images, labels) as image sets, both with the mean and std of the training images."""
     mean, std = known or mean_and_std(train[0])
     return ImageSet(*train, classes, name, mean, std), ImageSet(*test, classes, name, mean, std)
@@ -261,7 +288,9 @@ def _image_sets(train: tuple, test: tuple, classes: tuple[str, ...], name: str, 
 def hold_out(train: ImageSet, count: int) -> Splits:
     """Split off `count` images, equally many of each class: (the rest, those)."""
     if not 0 < count < len(train):
-        raise ValueError(f"{count} of {len(train)} training images cannot be held out: give a smaller number.")
+        raise ValueError(
+            f"{count} of {len(train)} training images cannot be held out: give a smaller number."
+        )
     chosen = balanced_indices(train.labels, count, seed=1)
     rest = torch.ones(len(train), dtype=torch.bool)
     rest[chosen] = False

@@ -45,11 +45,18 @@ def read_record(name: str) -> dict[str, Any] | None:
 def network_to_show(net: nn.Module, history: History, folder: Path) -> tuple[nn.Module, History]:
     """The network to look at closely, with its history: the course's after a shorter run, else yours; says which."""
     record, data = read_record(folder.name), folder.parent.name
-    yours = f"Your network: {history.test_accuracy[-1]:.2%} after the {config.run.name} run." if len(history) else ""
+    yours = (
+        f"Your network: {history.test_accuracy[-1]:.2%} after the {config.run.name} run."
+        if len(history)
+        else ""
+    )
     if config.run.name == "full" or record is None or record["data"] != data:
         print(yours)
         return net, history
-    load_weights(shown := build(folder.name).to(config.device), config.checkpoints_dir / f"{folder.name}.safetensors")
+    load_weights(
+        shown := build(folder.name).to(config.device),
+        config.checkpoints_dir / f"{folder.name}.safetensors",
+    )
     print(
         f"{yours} What follows shows the course's: {record['accuracy']:.2%} after {record['epochs']} epochs on all "
         f"{record['train_images']:,} images, {record['seconds'] / 60:.0f} minutes on {record['device']}."
@@ -73,20 +80,32 @@ def ablation(
     are fractions of up to 5,000 other training images: the test set chooses nothing. The stop button ends all of it.
     """
     quick = config.run.name == "quick"
-    train_set, held_out = load_cifar10(validation=5_000, run=config.run if quick else config.RUN_SIZES["full"])
+    train_set, held_out = load_cifar10(
+        validation=5_000, run=config.run if quick else config.RUN_SIZES["full"]
+    )
     train_set = train_set.subset(balanced_indices(train_set.labels, images))
     epochs, seeds, results = 1 if quick else epochs, 1 if quick else seeds, {}
     for name, build_variant in variants.items():
         for seed in range(1, seeds + 1):
             torch.manual_seed(seed)
             net = build_variant().to(config.device)
-            loader = Batches(train_set, batch_size, shuffle=True, crop_padding=2, flip="alternating", resize=size)
-            optimizer = torch.optim.SGD(parameter_groups(net, 5e-4), lr=0.05, momentum=0.9, nesterov=True)
+            loader = Batches(
+                train_set, batch_size, shuffle=True, crop_padding=2, flip="alternating", resize=size
+            )
+            optimizer = torch.optim.SGD(
+                parameter_groups(net, 5e-4), lr=0.05, momentum=0.9, nesterov=True
+            )
             rise = {"pct_start": 0.2, "anneal_strategy": "linear", "cycle_momentum": False}
             scheduler = OneCycleLR(optimizer, max_lr=0.05, total_steps=epochs * len(loader), **rise)
             criterion = nn.CrossEntropyLoss(label_smoothing=0.1)
-            ten, tests = (Batches(part, 250, resize=size) for part in (held_out.subset(torch.arange(10)), held_out))
-            if len(train(net, loader, ten, epochs, optimizer, criterion, scheduler, verbose=False)) < epochs:
+            ten, tests = (
+                Batches(part, 250, resize=size)
+                for part in (held_out.subset(torch.arange(10)), held_out)
+            )
+            if (
+                len(train(net, loader, ten, epochs, optimizer, criterion, scheduler, verbose=False))
+                < epochs
+            ):
                 raise KeyboardInterrupt  # train() was stopped, and a net half trained has no place in the means
             results.setdefault(name, []).append(evaluate(net, tests).accuracy)
         accuracies = ", ".join(f"{accuracy:.1%}" for accuracy in results[name])

@@ -24,7 +24,9 @@ def per_class_accuracy(matrix: ArrayLike) -> np.ndarray:
     return np.divide(right, images, out=np.full(len(images), np.nan), where=images > 0)
 
 
-def most_confident_mistakes(probabilities: ArrayLike, labels: ArrayLike, count: int = 12) -> np.ndarray:
+def most_confident_mistakes(
+    probabilities: ArrayLike, labels: ArrayLike, count: int = 12
+) -> np.ndarray:
     """The images whose wrong class was given the highest probability.
 
     probabilities: float [N, K]; labels: integers [N]. Returns int64 indices into them, most confident first:

@@ -34,16 +34,25 @@ def load_image(source: Source) -> Image.Image:
         return to_rgb(source)
     if isinstance(source, bytes | bytearray | memoryview):
         return decode_image(bytes(source))
-    if isinstance(source, str) and re.match(r"\s*([a-z][a-z0-9+.-]+://|data:|blob:)", source, re.IGNORECASE):
+    if isinstance(source, str) and re.match(
+        r"\s*([a-z][a-z0-9+.-]+://|data:|blob:)", source, re.IGNORECASE
+    ):
         return decode_image(fetch(source.strip()), "The picture behind the link")
     if isinstance(source, str | os.PathLike):
         return open_image(source)
     kind = type(source).__name__
-    raise ImageError(f"A picture is a path, a link, bytes or a PIL image, not {kind}: try Image.fromarray.")
+    raise ImageError(
+        f"A picture is a path, a link, bytes or a PIL image, not {kind}: try Image.fromarray."
+    )
 
 
 def predict(
-    net: nn.Module, image: Source, dataset: ImageSet, size: int | None = None, *, invert: bool = False
+    net: nn.Module,
+    image: Source,
+    dataset: ImageSet,
+    size: int | None = None,
+    *,
+    invert: bool = False,
 ) -> Prediction:
     """The class probabilities of one picture, which goes the way that the training pictures went.
 
@@ -65,8 +74,12 @@ def predict(
         with evaluation_mode(net), torch.inference_mode():
             logits = net(batch.to(weight.dtype))
     except RuntimeError as error:
-        raise ValueError(f"The network takes no {list(batch.shape)}: give its size as size= ({error}).") from error
+        raise ValueError(
+            f"The network takes no {list(batch.shape)}: give its size as size= ({error})."
+        ) from error
     shape = list(getattr(logits, "shape", [type(logits).__name__]))
     if shape != [1, len(dataset.classes)]:
-        raise ValueError(f"The network gives {shape}, not [1, {len(dataset.classes)}]: build it for these classes.")
+        raise ValueError(
+            f"The network gives {shape}, not [1, {len(dataset.classes)}]: build it for these classes."
+        )
     return Prediction(seen, tuple(dataset.classes), logits.float().softmax(dim=1)[0].cpu().numpy())

@@ -29,7 +29,11 @@ def notebook(name: str) -> tuple[Path, dict[str, str]]:
     for path in (Path(name), FOLDER / name, FOLDER / f"{name}.ipynb"):
         if path.is_file():
             cells = enumerate(json.loads(path.read_text(encoding="utf-8"))["cells"], start=1)
-            code = ((c.get("id", f"number {n}"), c["source"]) for n, c in cells if c["cell_type"] == "code")
+            code = (
+                (c.get("id", f"number {n}"), c["source"])
+                for n, c in cells
+                if c["cell_type"] == "code"
+            )
             return path.resolve(), {cell: "".join(source) for cell, source in code}
     known = ", ".join(sorted(path.stem for path in FOLDER.glob("[0-9]*.ipynb")))
     raise ArgumentTypeError(f"there is no {name}: give its path, or one of {known}.")
@@ -39,14 +43,18 @@ def fail(error: Exception) -> None:
     """End with this error, unless another process failed before; torchrun reports it."""
     from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 
-    lost = "gloo" in str(error) or type(error).__name__.startswith("Dist")  # PyTorch's DistBackendError, ...
+    lost = "gloo" in str(error) or type(error).__name__.startswith(
+        "Dist"
+    )  # PyTorch's DistBackendError, ...
     # If another process has died, torchrun ends this one meanwhile; an error that all have is told by the first.
     time.sleep(30 if lost else 3 if RANK else 0)
     get_error_handler().record_exception(error)
     if type(error).__module__.startswith("utils."):  # an error of the course: its sentence says all
         print(*getattr(error, "__notes__", ()), error, file=sys.__stderr__)
     else:
-        traceback.print_exception(None, error, error.__traceback__.tb_next.tb_next, file=sys.__stderr__)
+        traceback.print_exception(
+            None, error, error.__traceback__.tb_next.tb_next, file=sys.__stderr__
+        )
     sys.exit(1)
 
 
@@ -61,7 +69,9 @@ def run(path: Path, cells: dict[str, str], options: Namespace, scratch: str) -> 
     if options.sync_batch_norm and config.device.type != "cuda":
         sys.exit("PyTorch has --sync-batch-norm for GPUs only: leave it out.")
     distributed.start(config.device, options.timeout, options.sync_batch_norm)
-    figures = (options.figures or config.runs_dir / config.run.name / path.stem / "figures").absolute()
+    figures = (
+        options.figures or config.runs_dir / config.run.name / path.stem / "figures"
+    ).absolute()
     errors, names = [], []
 
     def save_figures(*_: object, **__: object) -> None:  # <cell>.png, <cell>_2.png and so on
@@ -99,11 +109,19 @@ def run(path: Path, cells: dict[str, str], options: Namespace, scratch: str) -> 
 
 def main() -> None:
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    parser.add_argument("notebook", type=notebook, help="its path, or its name alone: 10_mobilenet_v2")
-    parser.add_argument("--figures", type=Path, metavar="FOLDER", help="for figures (this run's own/figures)")
+    parser.add_argument(
+        "notebook", type=notebook, help="its path, or its name alone: 10_mobilenet_v2"
+    )
+    parser.add_argument(
+        "--figures", type=Path, metavar="FOLDER", help="for figures (this run's own/figures)"
+    )
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
-    parser.add_argument("--sync-batch-norm", action="store_true", help="on GPUs: over the images of all")
-    parser.add_argument("--timeout", type=float, default=10, metavar="MINUTES", help="for a silent process")
+    parser.add_argument(
+        "--sync-batch-norm", action="store_true", help="on GPUs: over the images of all"
+    )
+    parser.add_argument(
+        "--timeout", type=float, default=10, metavar="MINUTES", help="for a silent process"
+    )
     options = parser.parse_args()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
@@ -122,7 +140,9 @@ def main() -> None:
             except Exception as error:
                 fail(error)
         except KeyboardInterrupt:
-            print("Stopped; with --resume, train() goes on from its last checkpoint.", file=sys.stderr)
+            print(
+                "Stopped; with --resume, train() goes on from its last checkpoint.", file=sys.stderr
+            )
             sys.exit(130)
 
 

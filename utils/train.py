@@ -40,8 +40,12 @@ class History:
     learning_rate: list[float] = field(default_factory=list)  # of the epoch's last batch
     seconds: list[float] = field(default_factory=list)  # training and testing together
     images_per_second: list[float] = field(default_factory=list)  # of the training part
-    height: list[int] = field(default_factory=list)  # of the images, in pixels, in training and testing
-    learning_rates: list[list[float]] = field(default_factory=list)  # of each batch, a list an epoch
+    height: list[int] = field(
+        default_factory=list
+    )  # of the images, in pixels, in training and testing
+    learning_rates: list[list[float]] = field(
+        default_factory=list
+    )  # of each batch, a list an epoch
     device: str = ""  # in words
     precision: str = ""  # "float32", "bfloat16" or "float16"
 
@@ -93,7 +97,9 @@ def train_epoch(
     """
     net.train()
     device = next(net.parameters()).device
-    scaler = scaler or torch.amp.GradScaler(device.type, enabled=False)  # lets everything pass as it is
+    scaler = scaler or torch.amp.GradScaler(
+        device.type, enabled=False
+    )  # lets everything pass as it is
     loss_sum, correct, seen, learning_rates = 0.0, 0, 0, []
     for images, labels in _batches(distributed.shares(loader), net, device, title):
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
@@ -128,7 +134,11 @@ def train_epoch(
 
 @torch.no_grad()  # inference_mode() would leave tensors in the network that cannot be trained any more
 def evaluate(
-    net: nn.Module, loader: Loader, *, device: torch.device | str | None = None, precision: str = config.precision
+    net: nn.Module,
+    loader: Loader,
+    *,
+    device: torch.device | str | None = None,
+    precision: str = config.precision,
 ) -> Evaluation:
     """Test `net` on all images of `loader`, without learning.
 
@@ -191,7 +201,12 @@ def train(
     with run:  # Ctrl-C ends it without an error
         for epoch in range(len(history) + 1, epochs + 1):
             start = time.perf_counter()
-            options = {"dtype": run.dtype, "scaler": run.scaler, "clip": clip, "title": run.start_epoch(epoch)}
+            options = {
+                "dtype": run.dtype,
+                "scaler": run.scaler,
+                "clip": clip,
+                "title": run.start_epoch(epoch),
+            }
             trained = train_epoch(model, train_loader, optimizer, criterion, each_batch, **options)
             trained_in = time.perf_counter() - start
             test = evaluate(net, test_loader, device=device, precision=precision)
@@ -242,12 +257,18 @@ def _memory_format(device: torch.device, net: nn.Module) -> torch.memory_format:
     return torch.preserve_format if device.type == "mps" else torch.channels_last
 
 
-def _batches(loader: Loader, net: nn.Module, device: torch.device, title: str | None = None) -> Iterator[tuple]:
+def _batches(
+    loader: Loader, net: nn.Module, device: torch.device, title: str | None = None
+) -> Iterator[tuple]:
     """The loader's batches on the device, as float32 and int64; with a text bar, since widgets cannot be saved."""
     layout, images = _memory_format(device, net), None
-    silent = {"disable": True} if title is None else {}  # not False, which would overrule TQDM_DISABLE=1
+    silent = (
+        {"disable": True} if title is None else {}
+    )  # not False, which would overrule TQDM_DISABLE=1
     fast = device.type == "cuda"  # towards a GPU nobody has to wait for the copy
-    for images, labels in tqdm(loader, title, leave=False, file=sys.stdout, unit="batch", ncols=80, **silent):
+    for images, labels in tqdm(
+        loader, title, leave=False, file=sys.stdout, unit="batch", ncols=80, **silent
+    ):
         checks.check_images(images, labels)
         images = images.to(device, torch.float32, non_blocking=fast, memory_format=layout)
         kind = torch.float32 if labels.is_floating_point() else torch.int64

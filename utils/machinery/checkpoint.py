@@ -23,7 +23,15 @@ from utils import config
 
 BESIDE = ("weights.safetensors", "record.json")  # what section 9 writes beside a checkpoint
 CHANGING = (  # of schedulers and parameter groups, what training changes
-    *("params", "lr", "last_epoch", "_step_count", "_last_lr", "_is_initial", "_get_lr_called_within_step"),
+    *(
+        "params",
+        "lr",
+        "last_epoch",
+        "_step_count",
+        "_last_lr",
+        "_is_initial",
+        "_get_lr_called_within_step",
+    ),
     *("initial_lr", "T_cur", "T_i", "_schedulers"),
 )
 
@@ -38,7 +46,10 @@ def _plain_name(name: str) -> str:
 
 def weights_of(net: nn.Module) -> dict[str, Tensor]:
     """The network's state dict on the CPU, under the names that it has outside DataParallel or torch.compile."""
-    return {_plain_name(name): tensor.cpu().contiguous().clone() for name, tensor in net.state_dict().items()}
+    return {
+        _plain_name(name): tensor.cpu().contiguous().clone()
+        for name, tensor in net.state_dict().items()
+    }
 
 
 def save_weights(net: nn.Module, path: Path | str) -> None:
@@ -54,7 +65,9 @@ def load_weights(net: nn.Module, path: Path | str) -> None:
     """
     path, shown = Path(path), config.relative(path)
     if not path.is_file():
-        raise CheckpointError(f"There is no file {shown}: train the network first, or give another path.")
+        raise CheckpointError(
+            f"There is no file {shown}: train the network first, or give another path."
+        )
     content = read_file(path)
     fit(net, content["net"] if isinstance(content.get("net"), dict) else content, shown)
 
@@ -95,7 +108,9 @@ def write_bytes(content: bytes, path: Path) -> None:
 def check_writable(path: Path) -> None:
     """Find out before the first epoch, and not after it. CheckpointError."""
     if path.is_dir():
-        raise CheckpointError(f"{config.relative(path)} is a folder: give the path of a file as save_path.")
+        raise CheckpointError(
+            f"{config.relative(path)} is a folder: give the path of a file as save_path."
+        )
     write_bytes(b"", probe := path.with_name(f".{path.name}.probe"))
     probe.unlink(missing_ok=True)
 
@@ -114,11 +129,15 @@ def read_file(path: Path) -> dict[str, Any]:
             zipped = file.read(4) == b"PK\3\4"  # torch.save writes a zip archive
         if not zipped:
             return safetensors.torch.load_file(path)
-        with zipfile.ZipFile(path) as archive:  # torch.load looks at no checksum, and fills no part that is a folder
+        with zipfile.ZipFile(
+            path
+        ) as archive:  # torch.load looks at no checksum, and fills no part that is a folder
             if archive.testzip() or any(part.external_attr & 0x10 for part in archive.infolist()):
                 raise ValueError("damaged")
         return dict(torch.load(path, map_location="cpu", weights_only=True))
-    except Exception as error:  # of many kinds: the file is cut short, holds no weights, would run code, ...
+    except (
+        Exception
+    ) as error:  # of many kinds: the file is cut short, holds no weights, would run code, ...
         raise CheckpointError(
             f"{config.relative(path)} cannot be read as weights (no permission, damaged, or more than tensors in it): "
             "delete it and train again, or give another file."
@@ -158,7 +177,9 @@ def _plain(value: Any) -> Any:
     return type(value)(map(_plain, value)) if type(value) in (list, tuple) else value
 
 
-def describe(net: nn.Module, loader: Any, optimizer: Any, criterion: Any, scheduler: Any) -> dict[str, str]:
+def describe(
+    net: nn.Module, loader: Any, optimizer: Any, criterion: Any, scheduler: Any
+) -> dict[str, str]:
     """What a run is, beyond the shapes of its weights: resuming with another of these would mix two runs."""
     what = {
         "network": repr(net).replace("SyncBatchNorm", "BatchNorm2d"),
@@ -166,13 +187,21 @@ def describe(net: nn.Module, loader: Any, optimizer: Any, criterion: Any, schedu
         "number of images or batches": len(getattr(loader, "labels", ())) or length_hint(loader),
         "batch size": getattr(loader, "batch_size", None),
         "augmentation": getattr(loader, "augmentation", None),
-        "loss": repr(criterion) if isinstance(criterion, nn.Module) else getattr(criterion, "__name__", None),
-        "setting of the loss": _settings(vars(criterion) if isinstance(criterion, nn.Module) else {}),
+        "loss": repr(criterion)
+        if isinstance(criterion, nn.Module)
+        else getattr(criterion, "__name__", None),
+        "setting of the loss": _settings(
+            vars(criterion) if isinstance(criterion, nn.Module) else {}
+        ),
         "optimizer": type(optimizer).__name__,
-        "learning rate": [_plain(group.get("initial_lr", group["lr"])) for group in optimizer.param_groups],
+        "learning rate": [
+            _plain(group.get("initial_lr", group["lr"])) for group in optimizer.param_groups
+        ],
         "setting of the optimizer": "\n".join(map(_settings, optimizer.param_groups)),
         "scheduler": type(scheduler).__name__,
-        "setting of the scheduler": _settings(scheduler.state_dict() if scheduler is not None else {}),
+        "setting of the scheduler": _settings(
+            scheduler.state_dict() if scheduler is not None else {}
+        ),
     }
     return {name: str(value) for name, value in what.items()}
 
@@ -181,7 +210,9 @@ def _settings(state: dict[str, Any]) -> str:
     """The simple values in it that training leaves as they are, a line each."""
     out = CHANGING + (("momentum", "betas") if "max_momentum" in state else ())
     simple = (int, float, str, list, tuple, Counter)
-    return "\n".join(f"{k} {_plain(v)}" for k, v in state.items() if k not in out and isinstance(v, simple))
+    return "\n".join(
+        f"{k} {_plain(v)}" for k, v in state.items() if k not in out and isinstance(v, simple)
+    )
 
 
 def compare(there: dict[str, str], here: dict[str, str], shown: str) -> None:

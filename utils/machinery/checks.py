@@ -32,11 +32,17 @@ def check_parts(net: nn.Module, loaders: Iterable, optimizer: Any, scheduler: An
     """Before the first step: is it this network's optimizer, this optimizer's scheduler, and are there images?"""
     ours = {id(p) for p in net.parameters()}
     if not any(id(p) in ours for group in optimizer.param_groups for p in group["params"]):
-        raise TrainingError("The optimizer holds no parameter of this network: make it from net.parameters().")
+        raise TrainingError(
+            "The optimizer holds no parameter of this network: make it from net.parameters()."
+        )
     if getattr(scheduler, "optimizer", optimizer) is not optimizer:
-        raise TrainingError("The scheduler belongs to another optimizer: make it from the one you give to train().")
+        raise TrainingError(
+            "The scheduler belongs to another optimizer: make it from the one you give to train()."
+        )
     if isinstance(scheduler, lr_scheduler.ReduceLROnPlateau):
-        raise TrainingError("ReduceLROnPlateau would let the test set steer the training: take another scheduler.")
+        raise TrainingError(
+            "ReduceLROnPlateau would let the test set steer the training: take another scheduler."
+        )
     if any(length_hint(loader, 1) == 0 for loader in loaders):
         raise TrainingError("A loader is empty: check the data set and the batch size.")
 
@@ -68,7 +74,9 @@ def check_outputs(logits: Any, labels: Tensor, loader: Iterable) -> None:
     """The first batch: compare the network's output with the labels before the loss does; a GPU would hang there."""
     if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(labels):
         gave = list(logits.shape) if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
-        raise TrainingError(f"The network gave {gave} for {len(labels)} images: it has to give [images, classes].")
+        raise TrainingError(
+            f"The network gave {gave} for {len(labels)} images: it has to give [images, classes]."
+        )
     outputs = logits.shape[1]
     wanted = labels.shape[1] if labels.ndim == 2 else len(getattr(loader, "classes", ())) or outputs
     if outputs != wanted:

@@ -73,7 +73,9 @@ def shares(loader: Iterable[tuple[Tensor, Tensor]]) -> Iterable[tuple[Tensor, Te
     if size == 1:
         return loader
     whole = ((images, labels, len(labels) // size * size) for images, labels in loader)
-    return ((images[first:n:size], labels[first:n:size]) for images, labels, n in whole if n >= 2 * size)
+    return (
+        (images[first:n:size], labels[first:n:size]) for images, labels, n in whole if n >= 2 * size
+    )
 
 
 def all_reduce_sum(values: Tensor) -> Tensor:

@@ -35,7 +35,9 @@ def download(urls: Sequence[str], path: Path, md5: str, size: int | None = None)
         with tqdm(desc=path.name, total=size, unit="B", unit_scale=True, file=sys.stdout) as bar:
             for url in [*urls, *urls]:  # each may have a second try
                 try:
-                    if not _has_md5(part, md5):  # whole, where a program was killed just before `replace`
+                    if not _has_md5(
+                        part, md5
+                    ):  # whole, where a program was killed just before `replace`
                         _append(url, part, bar)
                     if _has_md5(part, md5):
                         return part.replace(path)
@@ -53,9 +55,13 @@ def _append(url: str, part: Path, bar: tqdm) -> None:
     have = part.stat().st_size if part.exists() else 0
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
-        if response.status_code == 416:  # there are no more bytes: the MD5 tells whether these are right
+        if (
+            response.status_code == 416
+        ):  # there are no more bytes: the MD5 tells whether these are right
             return
-        if response.status_code not in (200, 206) or "html" in response.headers.get("Content-Type", ""):
+        if response.status_code not in (200, 206) or "html" in response.headers.get(
+            "Content-Type", ""
+        ):
             raise ValueError(f"a web page ({response.status_code} {response.reason})")
         with part.open("ab" if response.status_code == 206 else "wb") as file:
             bar.n = file.tell()
@@ -65,7 +71,9 @@ def _append(url: str, part: Path, bar: tqdm) -> None:
 
 
 def _has_md5(path: Path, md5: str) -> bool:
-    return path.is_file() and hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() == md5
+    return (
+        path.is_file() and hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() == md5
+    )
 
 
 def extract_tar(archive: Path, folder: Path) -> Path:

@@ -25,7 +25,9 @@ def working_device(wanted: str, rank: str) -> torch.device:
     except Exception as error:
         if wanted or rank:
             raise ConfigError(f"{chosen} cannot be used here: set COURSE_DEVICE to cpu.") from error
-        print(f"There is a GPU ({chosen}), but it does not work with this PyTorch: the course uses the CPU.")
+        print(
+            f"There is a GPU ({chosen}), but it does not work with this PyTorch: the course uses the CPU."
+        )
         return torch.device("cpu")
     return device
 
@@ -39,14 +41,18 @@ def keep_large_blocks() -> None:
             mallopt(option, value)
 
 
-def autocast_dtype(device: torch.device, precision: str, net: nn.Module | None = None) -> torch.dtype:
+def autocast_dtype(
+    device: torch.device, precision: str, net: nn.Module | None = None
+) -> torch.dtype:
     """The type for convolutions and matrix products; weights stay float32.
 
     "auto" is bfloat16 on a GPU that has it, float16 on one that has not. A CPU with instructions for bfloat16 trains
     a network of ordinary convolutions twice as fast in it; depthwise ones gain nothing. Elsewhere it is float32.
     """
     if precision == "auto" and device.type == "cuda":
-        precision = "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
+        precision = (
+            "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
+        )
     elif precision == "auto" and device.type == "cpu" and net is not None and _cpu_has_bfloat16():
         convolutions = any(isinstance(module, nn.Conv2d) for module in net.modules())
         precision = "bfloat16" if convolutions and not has_depthwise(net) else "float32"
@@ -60,7 +66,10 @@ def has_depthwise(net: nn.Module) -> bool:
 
 def _cpu_has_bfloat16() -> bool:
     """Whether it has AVX-512 BF16 or AMX; without these bfloat16 is slower than float32."""
-    tests = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # not in every version of PyTorch
+    tests = (
+        "_is_avx512_bf16_supported",
+        "_is_amx_tile_supported",
+    )  # not in every version of PyTorch
     return any(getattr(torch.cpu, name, bool)() for name in tests)
 
 
@@ -69,4 +78,8 @@ def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     threads = torch.get_num_threads()
-    return "Apple GPU" if device.type == "mps" else f"CPU with {threads} thread{'' if threads == 1 else 's'}"
+    return (
+        "Apple GPU"
+        if device.type == "mps"
+        else f"CPU with {threads} thread{'' if threads == 1 else 's'}"
+    )

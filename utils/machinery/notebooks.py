@@ -41,11 +41,18 @@ def networks(name: str) -> ModuleType:
     """What the cells tagged `network` define: networks("14_efficientnet").efficientnet("b1"), say. They run once."""
     sources = cells(name, "network")
     module = ModuleType(f"lesson_{name}")
-    sys.modules[module.__name__] = module  # so that its classes can be found by name, as those of any module
+    sys.modules[module.__name__] = (
+        module  # so that its classes can be found by name, as those of any module
+    )
     try:
         for number, source in enumerate(sources, start=1):
             cell = f"<{name}, network cell {number}>"
-            linecache.cache[cell] = (len(source), None, source.splitlines(True), cell)  # for tracebacks
+            linecache.cache[cell] = (
+                len(source),
+                None,
+                source.splitlines(True),
+                cell,
+            )  # for tracebacks
             exec(compile(source, cell, "exec", dont_inherit=True), vars(module))
     except BaseException:
         del sys.modules[module.__name__]

@@ -25,22 +25,32 @@ def open_image(path: str | os.PathLike) -> Image.Image:
     """The picture in a file on disk, as RGB; `~` is the home folder. Raises ImageError."""
     path = Path(os.path.expanduser(path))
     try:
-        if not path.is_file():  # nothing at all, a folder, or a device or a pipe, which might never end
-            raise ImageError(f"There is no picture file {path}: check its name and the folder it is in.")
+        if (
+            not path.is_file()
+        ):  # nothing at all, a folder, or a device or a pipe, which might never end
+            raise ImageError(
+                f"There is no picture file {path}: check its name and the folder it is in."
+            )
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise ImageError(f"{path} cannot be read ({error.strerror}): check its permissions.") from None
+        raise ImageError(
+            f"{path} cannot be read ({error.strerror}): check its permissions."
+        ) from None
     return decode_image(data, str(path))
 
 
 def decode_image(data: bytes, name: str = "The file") -> Image.Image:
     """The picture in the bytes of a file, as RGB; `name` begins each error's sentence. Raises ImageError."""
     if len(data) > MAX_BYTES:
-        raise ImageError(f"{name} has more than {MAX_BYTES / 1e6:g} MB: save a smaller copy and use that.")
+        raise ImageError(
+            f"{name} has more than {MAX_BYTES / 1e6:g} MB: save a smaller copy and use that."
+        )
     with _one_sentence(name):
         try:
-            image = Image.open(BytesIO(data), formats=FORMATS)  # reads the header, not yet the pixels
+            image = Image.open(
+                BytesIO(data), formats=FORMATS
+            )  # reads the header, not yet the pixels
         except UnidentifiedImageError:
             raise ImageError(f"{name} {_describe(data)}.") from None
     return to_rgb(image, name)
@@ -98,6 +108,8 @@ def _one_sentence(name: str) -> Iterator[None]:
             yield
     except ImageError:
         raise
-    except Exception:  # OSError, SyntaxError, ValueError, struct.error, EOFError ...: it depends on the file
+    except (
+        Exception
+    ):  # OSError, SyntaxError, ValueError, struct.error, EOFError ...: it depends on the file
         advice = "save it once more or save a smaller copy"
         raise ImageError(f"{name} is damaged, cut short or too large inside: {advice}.") from None

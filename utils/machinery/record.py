@@ -36,15 +36,25 @@ def write_record(
     in convolutions and linear layers. A DataLoader does not know its data's name.
     """
     right, k = test.probabilities.argmax(1) == test.labels, test.probabilities.shape[1]
-    shares = [right[test.labels == label].float().mean().item() for label in range(k)]  # nan: no images
+    shares = [
+        right[test.labels == label].float().mean().item() for label in range(k)
+    ]  # nan: no images
     images = getattr(train_loader, "labels", getattr(train_loader, "dataset", None))
     image_shape = list(next(iter(train_loader))[0].shape[1:])
     full_size = [height == image_shape[1] for height in history.height]
     speeds = [v for v, full in zip(history.images_per_second, full_size, strict=False) if full]
     by_epoch = {name: values for name, values in vars(history).items() if isinstance(values, list)}
-    by_epoch["learning_rates"] = [[float(f"{r:.4g}") for r in rates[::10]] for rates in history.learning_rates]
-    settings = describe(net, train_loader, optimizer, criterion, scheduler) | {"network": type(net).__name__}
-    versions = {"python": platform.python_version(), "torch": torch.__version__, "torchvision": version("torchvision")}
+    by_epoch["learning_rates"] = [
+        [float(f"{r:.4g}") for r in rates[::10]] for rates in history.learning_rates
+    ]
+    settings = describe(net, train_loader, optimizer, criterion, scheduler) | {
+        "network": type(net).__name__
+    }
+    versions = {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torchvision": version("torchvision"),
+    }
     record = {
         "network": network,
         "data": getattr(train_loader, "name", None),
@@ -53,12 +63,15 @@ def write_record(
         "test_images": len(test.labels),
         "image_shape": image_shape,
         "accuracy": test.accuracy,
-        "class_accuracy": dict(zip(getattr(train_loader, "classes", None) or map(str, range(k)), shares, strict=True)),
+        "class_accuracy": dict(
+            zip(getattr(train_loader, "classes", None) or map(str, range(k)), shares, strict=True)
+        ),
         "epochs": len(history),
         "seconds": sum(history.seconds),
         "images_per_second": statistics.median(speeds or [math.nan]),
         "device": history.device or device_name(config.device),
-        "precision": history.precision or str(autocast_dtype(config.device, config.precision)).removeprefix("torch."),
+        "precision": history.precision
+        or str(autocast_dtype(config.device, config.precision)).removeprefix("torch."),
         "threads": torch.get_num_threads(),
         "parameters": sum(p.numel() for p in net.parameters()),
         "mult_adds": sum(count(net, image_shape)[1].values()),
@@ -84,7 +97,16 @@ def _commit() -> str | None:
     """The commit of the course that ran, "-dirty" if files were changed; None outside its own git repository."""
     if not (config.root / ".git").exists():
         return None
-    command = ["git", "-C", str(config.root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    command = [
+        "git",
+        "-C",
+        str(config.root),
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=40",
+        "--exclude=*",
+    ]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):

@@ -14,7 +14,14 @@ from utils.machinery import checkpoint, checks, distributed
 from utils.machinery.hardware import autocast_dtype, device_name
 
 # What TensorBoard gets: "loss/train" is the History's train_loss, and so on.
-SCALARS = ("loss/train", "loss/test", "accuracy/train", "accuracy/test", "learning_rate", "images_per_second")
+SCALARS = (
+    "loss/train",
+    "loss/test",
+    "accuracy/train",
+    "accuracy/test",
+    "learning_rate",
+    "images_per_second",
+)
 
 
 @contextmanager
@@ -33,30 +40,51 @@ class Run:
     """A training, from `begin` over `finish_epoch` after each epoch to the end of the `with` block."""
 
     def __init__(
-        self, net, loaders, epochs, optimizer, criterion, scheduler, save_path, writer, verbose, device, precision
+        self,
+        net,
+        loaders,
+        epochs,
+        optimizer,
+        criterion,
+        scheduler,
+        save_path,
+        writer,
+        verbose,
+        device,
+        precision,
     ) -> None:
         checks.check_parts(net, loaders, optimizer, scheduler)
         self.net, self.loaders, self.epochs, self.scheduler = net, loaders, epochs, scheduler
-        self.parts = {"optimizer": optimizer} | ({"scheduler": scheduler} if scheduler is not None else {})
+        self.parts = {"optimizer": optimizer} | (
+            {"scheduler": scheduler} if scheduler is not None else {}
+        )
         self.path = Path(save_path) if save_path else None
         main = distributed.is_main()  # one process speaks and writes for all
         self.writer, self.verbose = (writer, verbose) if main else (None, False)
         self.what = checkpoint.describe(net, loaders[0], optimizer, criterion, scheduler)
-        if scheduler is not None:  # its course depends on the number of epochs; without one, more may follow
+        if (
+            scheduler is not None
+        ):  # its course depends on the number of epochs; without one, more may follow
             self.what["number of epochs"] = str(epochs)
         if isinstance(criterion, nn.Module):
             criterion.to(device)
         self.device, self.dtype = device, autocast_dtype(device, precision, net)
         # float16 cannot hold small gradients, so the loss is scaled up; the usual 65,536 is too much for first steps
-        self.scaler = torch.amp.GradScaler(device.type, init_scale=1024.0, enabled=self.dtype == torch.float16)
+        self.scaler = torch.amp.GradScaler(
+            device.type, init_scale=1024.0, enabled=self.dtype == torch.float16
+        )
         self.parts["scaler"] = self.scaler
 
     def begin(self, history: Any, resume: bool) -> Any:
         """Fill the History from the checkpoint, or leave it empty and make room for a new one; returns it."""
         if resume and self.path is None:
-            raise checks.TrainingError("resume=True needs to know the checkpoint: give save_path too.")
+            raise checks.TrainingError(
+                "resume=True needs to know the checkpoint: give save_path too."
+            )
         resume = self.path is not None and (resume or config.resume)
-        found = distributed.from_main(lambda: resume and self.path.exists() and checkpoint.read_file(self.path))
+        found = distributed.from_main(
+            lambda: resume and self.path.exists() and checkpoint.read_file(self.path)
+        )
         self.history = history
         if found:
             self._go_on(found)
@@ -65,21 +93,31 @@ class Run:
             checkpoint.check_writable(self.path)
             checkpoint.set_aside(self.path)
             if resume and self.verbose:
-                print(f"There is no checkpoint {config.relative(self.path)} yet: training starts with epoch 1.")
-        if len(history) < self.epochs or not history.device:  # a finished run keeps what it was made on
+                print(
+                    f"There is no checkpoint {config.relative(self.path)} yet: training starts with epoch 1."
+                )
+        if (
+            len(history) < self.epochs or not history.device
+        ):  # a finished run keeps what it was made on
             history.device = device_name(self.device)
             history.precision = str(self.dtype).removeprefix("torch.")
             if self.verbose and self.device.type == "cpu" and self.dtype != torch.float32:
-                print(f"Convolutions are calculated in {history.precision}; COURSE_PRECISION=float32 changes that.")
+                print(
+                    f"Convolutions are calculated in {history.precision}; COURSE_PRECISION=float32 changes that."
+                )
         return history
 
     def _go_on(self, found: dict[str, Any]) -> None:
         shown = config.relative(self.path)
         if not {"net", "history", "what", "random"} <= found.keys():
-            raise checkpoint.CheckpointError(f"{shown} is no checkpoint of this course's train(): delete it.")
+            raise checkpoint.CheckpointError(
+                f"{shown} is no checkpoint of this course's train(): delete it."
+            )
         checkpoint.compare(found["what"], self.what, shown)
         if (done := len(found["history"]["train_loss"])) > self.epochs:
-            raise checkpoint.CheckpointError(f"{shown} is of {done} epochs already: ask for {done} or more.")
+            raise checkpoint.CheckpointError(
+                f"{shown} is of {done} epochs already: ask for {done} or more."
+            )
         checkpoint.fit(self.net, found["net"], shown)
         vars(self.history).update(found["history"])
         for name, part in self.parts.items():
@@ -105,18 +143,26 @@ class Run:
         """Write a checkpoint; print the newest epoch's line, and give its figures to TensorBoard."""
         epoch = len(self.history)
         if self.path and distributed.is_main():
-            state = {name: part.state_dict() for name, part in self.parts.items()} | {"what": self.what}
+            state = {name: part.state_dict() for name, part in self.parts.items()} | {
+                "what": self.what
+            }
             state |= {"net": checkpoint.weights_of(self.net), "history": asdict(self.history)}
             cuda = torch.cuda.get_rng_state_all() if self.device.type == "cuda" else []
             state |= {"random": torch.get_rng_state(), "random_cuda": cuda}
             try:
                 checkpoint.write_file(state, self.path)
-            except checkpoint.CheckpointError as error:  # the hours that are in memory must not be lost
+            except (
+                checkpoint.CheckpointError
+            ) as error:  # the hours that are in memory must not be lost
                 print(f"WARNING: training goes on, but epoch {epoch} has no checkpoint. {error}")
         self._report(epoch)
 
     def _report(self, epoch: int) -> None:
-        figures = {name: values[epoch - 1] for name, values in vars(self.history).items() if isinstance(values, list)}
+        figures = {
+            name: values[epoch - 1]
+            for name, values in vars(self.history).items()
+            if isinstance(values, list)
+        }
         if self.verbose:
             print(
                 f"epoch {epoch:>{len(str(self.epochs))}}/{self.epochs}, {figures['height']} px"
@@ -129,11 +175,17 @@ class Run:
             return
         try:
             for name in SCALARS:
-                self.writer.add_scalar(name.replace("_", " "), figures["_".join(name.split("/")[::-1])], epoch)
+                self.writer.add_scalar(
+                    name.replace("_", " "), figures["_".join(name.split("/")[::-1])], epoch
+                )
             self.writer.flush()
-        except Exception as error:  # of a full disk, a network drive that is gone: the log is an extra
+        except (
+            Exception
+        ) as error:  # of a full disk, a network drive that is gone: the log is an extra
             print(f"WARNING: training goes on, but TensorBoard gets no more figures ({error}).")
-            self.writer.file_writer = self.writer.all_writers = None  # closing it would fail once more
+            self.writer.file_writer = self.writer.all_writers = (
+                None  # closing it would fail once more
+            )
             self.writer = None
 
     def __enter__(self) -> None:
@@ -142,7 +194,9 @@ class Run:
     def __exit__(self, kind: type | None, error: BaseException | None, _: Any) -> bool:
         """Ctrl-C ends the loop, and no more; an error of PyTorch gets a sentence that says what to do."""
         done = len(self.history)
-        if kind is KeyboardInterrupt and distributed.world_size() == 1:  # several could not end in the same batch
+        if (
+            kind is KeyboardInterrupt and distributed.world_size() == 1
+        ):  # several could not end in the same batch
             self.start_epoch(self.epochs)  # so that what follows sees images of full size
             print(f"Stopped in epoch {done + 1}; the history holds the {done} before it.")
             if self.path and done:

@@ -29,7 +29,10 @@ CIFAR10_URLS = (  # mirrors first, since the official host is slow; the MD5 make
     "https://dataset.bj.bcebos.com/cifar/cifar-10-python.tar.gz",
     "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
 )
-MNIST_URLS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
+MNIST_URLS = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+)
 
 Pair = tuple[Tensor, Tensor]
 Source = tuple[Pair, Pair, tuple[str, ...]]
@@ -37,11 +40,17 @@ Source = tuple[Pair, Pair, tuple[str, ...]]
 
 def cifar10(fetch: bool) -> Source:
     """CIFAR-10 from the data folder; `fetch`: download it if it is not there. DataError."""
-    folder, archive = config.data_dir / "cifar-10-batches-py", config.data_dir / "cifar-10-python.tar.gz"
+    folder, archive = (
+        config.data_dir / "cifar-10-batches-py",
+        config.data_dir / "cifar-10-python.tar.gz",
+    )
     if (fetch or archive.exists()) and not folder.exists():
         extract_tar(download(CIFAR10_URLS, archive, CIFAR10_MD5), folder)
     splits = _torchvision(datasets.CIFAR10, folder)
-    pairs = [(torch.from_numpy(s.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(s.targets)) for s in splits]
+    pairs = [
+        (torch.from_numpy(s.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(s.targets))
+        for s in splits
+    ]
     return *pairs, CLASSES
 
 
@@ -60,15 +69,22 @@ def _torchvision(reader: type, folder: Path) -> list:
     """torchvision's reader for the training and the test split of the files in `folder`. DataError."""
     shown = config.relative(folder)
     if not any(folder.glob("[!.]*")):
-        raise DataError(f"There is no {shown}: a short or a full run downloads it, a quick run does not.")
+        raise DataError(
+            f"There is no {shown}: a short or a full run downloads it, a quick run does not."
+        )
     try:
         with warnings.catch_warnings():  # NumPy 2.4 on the way the official files were pickled
             warnings.simplefilter("ignore")
             splits = [reader(config.data_dir, train=train) for train in (True, False)]
-        if reader is datasets.MNIST and [len(s) for s in splits] != [60_000, 10_000]:  # CIFAR10 looks at MD5s
+        if reader is datasets.MNIST and [len(s) for s in splits] != [
+            60_000,
+            10_000,
+        ]:  # CIFAR10 looks at MD5s
             raise ValueError("images are missing")
     except Exception as error:
-        raise DataError(f"{shown} is damaged or not complete: move it away, to fetch it again.") from error
+        raise DataError(
+            f"{shown} is damaged or not complete: move it away, to fetch it again."
+        ) from error
     return splits
 
 
@@ -97,8 +113,12 @@ def folder(path: Path, size: int) -> Source:
     folders = {split: _class_folders(path / split) for split in ("train", "test")}
     classes = tuple(sorted(folders["train"]))
     if unpaired := set(classes) ^ set(folders["test"]):
-        raise DataError(f"The class {min(unpaired)} is in only one of train/ and test/ of {path}: give it both.")
-    return *(_read(path / split, [folders[split][name] for name in classes], size) for split in folders), classes
+        raise DataError(
+            f"The class {min(unpaired)} is in only one of train/ and test/ of {path}: give it both."
+        )
+    return *(
+        _read(path / split, [folders[split][name] for name in classes], size) for split in folders
+    ), classes
 
 
 def _class_folders(folder: Path) -> dict[str, Path]:
@@ -114,7 +134,9 @@ def _read(root: Path, folders: list[Path], size: int) -> Pair:
     """The images in these folders and in those inside them; the number of the folder is the label."""
     images, labels, left_out = [], [], {}
     for label, folder in enumerate(folders):
-        for file in sorted(Path(place, name) for place, _, names in os.walk(folder) for name in names):
+        for file in sorted(
+            Path(place, name) for place, _, names in os.walk(folder) for name in names
+        ):
             if any(part.startswith(".") for part in file.relative_to(root).parts):
                 continue
             try:
@@ -130,5 +152,7 @@ def _read(root: Path, folders: list[Path], size: int) -> Pair:
         print(f"Left out of {root.name}/: {shown}. The reason for the first: {first}")
     for label, folder in enumerate(folders):
         if label not in labels:
-            raise DataError(f"{folder} holds no images: put JPEG, PNG, WebP, GIF or BMP files in it.")
+            raise DataError(
+                f"{folder} holds no images: put JPEG, PNG, WebP, GIF or BMP files in it."
+            )
     return torch.stack(images), torch.tensor(labels)

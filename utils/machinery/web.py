@@ -34,7 +34,9 @@ def fetch(url: str) -> bytes:
         raise
     except Exception as error:  # of requests, urllib3, the socket or the encoding of the name
         reason = f"cannot be fetched ({type(error).__name__})"
-        raise ImageError(f"{name} {reason}: check the link and the network, or {BY_HAND}.") from None
+        raise ImageError(
+            f"{name} {reason}: check the link and the network, or {BY_HAND}."
+        ) from None
 
 
 def _follow(url: str, name: str, end: float) -> bytes:
@@ -47,7 +49,9 @@ def _follow(url: str, name: str, end: float) -> bytes:
         if link.scheme not in ("http", "https") or link.auth is not None:
             raise ImageError(f"{name} is or leads to no plain http or https link: {BY_HAND}.")
         if before and _is_private(link.host) and not _is_private(before):
-            raise ImageError(f"{name} leads from a public server to a private address: check the link.")
+            raise ImageError(
+                f"{name} leads from a public server to a private address: check the link."
+            )
         # Proxies are for other computers: with HTTP_PROXY set, a server on this one is still asked directly.
         session.trust_env = not re.fullmatch(r"localhost|127\.[\d.]+|\[::1\]", link.host or "")
         with session.get(url, headers=HEADERS, stream=True, timeout=TIMEOUT) as response:
@@ -60,14 +64,20 @@ def _follow(url: str, name: str, end: float) -> bytes:
 
 def _read(response: requests.Response, name: str, end: float) -> bytes:
     if response.status_code != 200:
-        raise ImageError(f"{name} is not given out (HTTP status {response.status_code}): {BY_HAND}.")
+        raise ImageError(
+            f"{name} is not given out (HTTP status {response.status_code}): {BY_HAND}."
+        )
     data = bytearray()
     while part := response.raw.read1(2**16, decode_content=True):  # whatever has come, unpacked
         data += part
         if len(data) > MAX_BYTES:
-            raise ImageError(f"{name} has more than {MAX_BYTES / 1e6:g} MB: look for a smaller picture.")
+            raise ImageError(
+                f"{name} has more than {MAX_BYTES / 1e6:g} MB: look for a smaller picture."
+            )
         if time.monotonic() > end:
-            raise ImageError(f"{name} took more than {TOTAL_SECONDS:g} seconds: try again, or {BY_HAND}.")
+            raise ImageError(
+                f"{name} took more than {TOTAL_SECONDS:g} seconds: try again, or {BY_HAND}."
+            )
     return bytes(data)
 
 
@@ -89,7 +99,9 @@ def serve_folder(folder: str | Path) -> Iterator[str]:
     with ThreadingTCPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder))) as server:
         server.daemon_threads = True
         server.handle_error = lambda *args: None  # a reader that hangs up early is no error
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        threading.Thread(
+            target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+        ).start()
         try:
             yield f"http://127.0.0.1:{server.server_address[1]}"
         finally:

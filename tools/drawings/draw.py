@@ -42,14 +42,25 @@ class Picture:
         ]
 
     def draw(self, tag: str, content: str = "", **attributes: object) -> None:
-        words = " ".join(f'{name.replace("_", "-")}="{value}"' for name, value in attributes.items())
+        words = " ".join(
+            f'{name.replace("_", "-")}="{value}"' for name, value in attributes.items()
+        )
         self.parts.append(f"<{tag} {words}>{content}</{tag}>" if content else f"<{tag} {words}/>")
 
     def save(self, name: str) -> None:
-        (HERE / f"{name}.svg").write_text("\n".join([*self.parts, "</svg>"]) + "\n", encoding="utf-8")
+        (HERE / f"{name}.svg").write_text(
+            "\n".join([*self.parts, "</svg>"]) + "\n", encoding="utf-8"
+        )
 
     def text(
-        self, x: float, y: float, words: object, size: float = 12, bold=False, anchor="middle", fill=INK
+        self,
+        x: float,
+        y: float,
+        words: object,
+        size: float = 12,
+        bold=False,
+        anchor="middle",
+        fill=INK,
     ):
         """Lines of text, the middle of them at y; anchor is start, middle or end."""
         lines = str(words).split("\n") if words != "" else []
@@ -66,9 +77,22 @@ class Picture:
         self.small(x, y, words, "start", FAINT)
 
     def rect(
-        self, x: float, y: float, w: float, h: float, fill: str, stroke: str, rx: float = 0, **more: object
+        self,
+        x: float,
+        y: float,
+        w: float,
+        h: float,
+        fill: str,
+        stroke: str,
+        rx: float = 0,
+        **more: object,
     ):
-        at = {"x": f"{x - w / 2:.2f}", "y": f"{y - h / 2:.2f}", "width": f"{w:.2f}", "height": f"{h:.2f}"}
+        at = {
+            "x": f"{x - w / 2:.2f}",
+            "y": f"{y - h / 2:.2f}",
+            "width": f"{w:.2f}",
+            "height": f"{h:.2f}",
+        }
         self.draw("rect", **at, **({"rx": rx} if rx else {}), fill=fill, stroke=stroke, **more)
 
     def box(
@@ -99,7 +123,9 @@ class Picture:
         d = {"+": "M-5 0H5M0 -5V5", "×": "M-4 -4L4 4M-4 4L4 -4"}[sign]
         self.draw("path", d=d, transform=f"translate({x} {y})", stroke=INK, stroke_width=1.8)
 
-    def line(self, *points: tuple, stroke: str = FAINT, width: float = 1.5, dashed=False, halo=False) -> None:
+    def line(
+        self, *points: tuple, stroke: str = FAINT, width: float = 1.5, dashed=False, halo=False
+    ) -> None:
         d = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
         look = {"fill": "none", "stroke_linejoin": "round"}
         if halo:  # so that the lines that it crosses seem to pass below
@@ -138,7 +164,10 @@ class Picture:
         )
         for corners, colour in (
             ([(left, top), (left + dx, top + dy), (right + dx, top + dy), (right, top)], "#E9EBEC"),
-            ([(right, top), (right + dx, top + dy), (right + dx, bottom + dy), (right, bottom)], "#AFB4B8"),
+            (
+                [(right, top), (right + dx, top + dy), (right + dx, bottom + dy), (right, bottom)],
+                "#AFB4B8",
+            ),
             ([(left, top), (right, top), (right, bottom), (left, bottom)], fill or front),
         ):
             points = " ".join(f"{a:.1f},{b:.1f}" for a, b in corners)
@@ -185,7 +214,12 @@ END = [("mean", "mean", "", "", "", "", 0, 1), ("linear", "linear", "", "", "", 
 
 def efficientnet(stem: int, strides: Sequence[int], sides: Sequence[int]) -> list[tuple]:
     """B0 as rows: Table 1 of its paper, with other strides."""
-    kernels, factors, channels, repeats = "3355353", "1666666", (16, 24, 40, 80, 112, 192, 320), "1223341"
+    kernels, factors, channels, repeats = (
+        "3355353",
+        "1666666",
+        (16, 24, 40, 80, 112, 192, 320),
+        "1223341",
+    )
     rows = [("conv", "stem", "3 × 3", "", 1, stem, 32, sides[0])]
     for i in range(7):
         kernel, block = f"{kernels[i]} × {kernels[i]}", "MBConv" if i else "MBConv1"
@@ -272,7 +306,9 @@ def bars_width(block: str, repeats: int) -> float:
 
 def strip(name: str) -> Picture:
     title, scale, thin, side, channels, rows = STRIPS[name]
-    title = f"{title} on {side} × {side} pixels: its feature maps to scale, and the blocks between them"
+    title = (
+        f"{title} on {side} × {side} pixels: its feature maps to scale, and the blocks between them"
+    )
     heads = [(1, "layer"), (2, "kernel"), (3, "factor"), (4, "blocks"), (5, "stride")]
     heads = [(i, word) for i, word in heads if any(row[i] for row in rows)]
     tallest = max(52, scale * max(side, *(row[7] for row in rows)))
@@ -289,7 +325,9 @@ def strip(name: str) -> Picture:
 
     deep = [thin * (rows[i][6] or rows[i - 1][6]) * 0.9 for i in range(len(rows))]
     wide = [max(scale * row[7], 3 if row[7] else 9) for row in rows]
-    used = scale * side + sum(deep) + sum(wide) + sum(bars_width(row[0], row[4] or 1) for row in rows)
+    used = (
+        scale * side + sum(deep) + sum(wide) + sum(bars_width(row[0], row[4] or 1) for row in rows)
+    )
     gap = (980 - 92 - 30 - used) / (2 * len(rows))
     x = 92 + scale * side  # the right edge of what is drawn
     picture(p, 92 + scale * side / 2, middle, scale * side, channels)
@@ -312,7 +350,13 @@ def strip(name: str) -> Picture:
                 p.draw("circle", cx=f"{at:.1f}", cy=y, r=8.5, fill=STRONG)
                 p.text(at, y, "2", 11, bold=True, fill="#ffffff")
             else:
-                p.text(at, y, f"× {value}" if word == "blocks" and value else value, 11, bold=word == "layer")
+                p.text(
+                    at,
+                    y,
+                    f"× {value}" if word == "blocks" and value else value,
+                    11,
+                    bold=word == "layer",
+                )
         x += bars_width(block, repeats) + gap
         if not map_side:  # the end: one score a class
             for k in range(10):
@@ -331,7 +375,9 @@ def strip(name: str) -> Picture:
     p.key(12, below + 46, [role for role in ROLES if role in roles], gap=14)
     words = "A bar is a block: read its operations from top to bottom."
     words += " An arc is its shortcut." if "add" in roles else ""
-    words += " Beside a bar: the half that passes, or the second branch." if "shuffle" in roles else ""
+    words += (
+        " Beside a bar: the half that passes, or the second branch." if "shuffle" in roles else ""
+    )
     p.note(12, below + 72, words)
     return p
 
@@ -351,7 +397,11 @@ def picture(p: Picture, x: float, y: float, side: float, channels: int) -> None:
         )
     else:
         p.rect(x, y + 3.5 * u, side, 3 * u, "#A3A9AD", "none")
-        p.draw("path", d=f"M{x - 3.6 * u} {y + u}h{7.2 * u}l{-1.4 * u} {2 * u}h{-4.4 * u}z", fill="#4F565B")
+        p.draw(
+            "path",
+            d=f"M{x - 3.6 * u} {y + u}h{7.2 * u}l{-1.4 * u} {2 * u}h{-4.4 * u}z",
+            fill="#4F565B",
+        )
         p.draw(
             "path",
             d=f"M{x - 2 * u} {y + u}v{-2 * u}h{3 * u}v{2 * u}z M{x} {y - u}v{-2 * u}h{1.2 * u}v{2 * u}z",
@@ -387,7 +437,9 @@ def fig_00_legend() -> Picture:
 # ---------------------------------------------------------------------------------------------------------------------
 # The family tree. A network: its notebook, its name, its year, its row. A link: from, to, the words on it, its corners.
 
-YEARS = {year: 50 + 86 * k + (24 if k else 0) for k, year in enumerate((1998, 2012, *range(2014, 2023)))}
+YEARS = {
+    year: 50 + 86 * k + (24 if k else 0) for k, year in enumerate((1998, 2012, *range(2014, 2023)))
+}
 NETWORKS = [
     ("01", "LeNet", 1998, 2), ("02", "AlexNet", 2012, 2), ("03", "VGG", 2014, 0), ("04", "GoogLeNet", 2014, 4),
     ("05", "ResNet", 2015, 2), ("06", "ResNeXt", 2016, 4), ("07", "DenseNet", 2016, 1), ("08", "SENet", 2017, 3),
@@ -427,7 +479,9 @@ def fig_00_family_tree() -> Picture:
             up = -1 if y < y0 else 1
             p.arrow((x0, y0 + up * halves[1]), (x0, y + shift), (x - halves[0], y + shift))
             middle = (
-                (y0 + y) / 2 if abs(y - y0) == 120 and not shift else y + shift - (0 if "\n" in words else 10)
+                (y0 + y) / 2
+                if abs(y - y0) == 120 and not shift
+                else y + shift - (0 if "\n" in words else 10)
             )
             p.small(x0 + 5, middle, words, "start")
     x, y = at["06"]
@@ -452,15 +506,31 @@ def fig_00_family_tree() -> Picture:
     x, y = at["18"]
     p.arrow((x - 84, y), (x - 37, y))
     p.text(x - 90, y, "attention,\nfrom language models", 11, anchor="end")
-    borrow([(x + 37, y), (at["19"][0], y), (at["19"][0], at["19"][1] - 20)], "patches", x + 46, y - 10)
+    borrow(
+        [(x + 37, y), (at["19"][0], y), (at["19"][0], at["19"][1] - 20)], "patches", x + 46, y - 10
+    )
 
     for number, name, _, _ in NETWORKS:
         x, y = at[number]
         here = any(HERE.parent.glob(f"{number}_*.ipynb"))
-        p.rect(x, y, 74, 40, STRONG if here else PALE, STRONG if here else "#A9B7C0", 6, stroke_width=1.5)
+        p.rect(
+            x,
+            y,
+            74,
+            40,
+            STRONG if here else PALE,
+            STRONG if here else "#A9B7C0",
+            6,
+            stroke_width=1.5,
+        )
         shade = "#ffffff" if here else INK
         p.text(
-            x, y, f"{name}\n{number}" if "\n" not in name else f"{name} · {number}", 11, fill=shade, bold=here
+            x,
+            y,
+            f"{name}\n{number}" if "\n" not in name else f"{name} · {number}",
+            11,
+            fill=shade,
+            bold=here,
         )
     for k, (fill, stroke, words) in enumerate(
         (
@@ -532,7 +602,11 @@ def fig_08_senet_block() -> Picture:
     p.arrow((904, y), (934, y))
     maps(950, y, shades[::-1][:1])
     p.small(938, 142, "[N, C, H, W]")
-    p.note(14, 336, "N images, C channels, maps of H × W pixels; r is the reduction ratio, 16 in the paper.")
+    p.note(
+        14,
+        336,
+        "N images, C channels, maps of H × W pixels; r is the reduction ratio, 16 in the paper.",
+    )
     return p
 
 
@@ -634,7 +708,13 @@ def fig_10_mobilenet_v2_block() -> Picture:
     ):  # fmt: skip
         p.text(x + 20, 22, title, 13, bold=True)
         left = x - 148 if max(channels) > 200 else x - 110
-        p.arrow((x - channels[0] / 2, 56), (left, 56), (left, 382), (x - 10, 382), stroke=ROLES["add"][2])
+        p.arrow(
+            (x - channels[0] / 2, 56),
+            (left, 56),
+            (left, 382),
+            (x - 10, 382),
+            stroke=ROLES["add"][2],
+        )
         for k, width in enumerate(channels):
             y = 56 + 94 * k
             p.rect(x, y, width, 16, *ROLES["data"][1:])
@@ -679,7 +759,9 @@ def fig_10_mobilenet_v2_block() -> Picture:
 
 @figure
 def fig_10_mobilenet_v2_depthwise() -> Picture:
-    p = Picture("The weights of a full 3 × 3 convolution, and of a depthwise and a pointwise one", 980, 350)
+    p = Picture(
+        "The weights of a full 3 × 3 convolution, and of a depthwise and a pointwise one", 980, 350
+    )
 
     def matrix(x: float, role: str, title: str, count: str, kernel: int, diagonal: bool) -> None:
         """A row for each output channel, a column for each input channel; a square is a weight."""
@@ -692,7 +774,15 @@ def fig_10_mobilenet_v2_depthwise() -> Picture:
             for j in range(4):
                 cx, cy = x + pitch * (j + 0.5), y + pitch * (k + 0.5)
                 if diagonal and j != k:
-                    p.rect(cx, cy, cell * kernel, cell * kernel, "none", "#C9CDD0", stroke_dasharray="3 3")
+                    p.rect(
+                        cx,
+                        cy,
+                        cell * kernel,
+                        cell * kernel,
+                        "none",
+                        "#C9CDD0",
+                        stroke_dasharray="3 3",
+                    )
                     continue
                 for i in range(kernel**2):
                     dx, dy = i % kernel - kernel // 2, i // kernel - kernel // 2
@@ -765,7 +855,10 @@ def fig_13_shufflenet_v2_units() -> Picture:
         ("pointwise", "1 × 1, groups", "batch norm, ReLU"),
         ("pointwise", "1 × 1, groups", "batch norm"),
     )
-    deep, halving = ("depthwise", "3 × 3", "batch norm"), ("depthwise", "3 × 3", "stride 2\nbatch norm")
+    deep, halving = (
+        ("depthwise", "3 × 3", "batch norm"),
+        ("depthwise", "3 × 3", "stride 2\nbatch norm"),
+    )
     plain, mix = ("pointwise", "1 × 1", "batch norm, ReLU"), ("shuffle", "shuffle", "")
     unit(122, "(a) version 1", "stride 1", [], [one, mix, deep, last], ["add"])
     unit(
@@ -798,10 +891,16 @@ def fig_13_shufflenet_v2_shuffle() -> Picture:
             x, y = place(row, k)
             if row:
                 x0, y0 = place(row - 1, channel)
-                p.arrow((x0, y0 + 20), (x, y - 20), stroke=ROLES["shuffle"][2] if row == 2 else FAINT)
+                p.arrow(
+                    (x0, y0 + 20), (x, y - 20), stroke=ROLES["shuffle"][2] if row == 2 else FAINT
+                )
             p.rect(x, y, 40, 36, fills[channel > 3], ROLES["data"][2])
             p.text(x, y, channel, 13, bold=True)
-    for y, role, words in ((87, "join", "concatenate"), (173, "shuffle", "shuffle"), (216, "join", "split")):
+    for y, role, words in (
+        (87, "join", "concatenate"),
+        (173, "shuffle", "shuffle"),
+        (216, "join", "split"),
+    ):
         p.box(role, 206, y, 110, 24, words)
     p.small(14, 44, "two branches,\nfour channels each", "start")
     p.small(14, 216, "two halves for\nthe next unit", "start")
@@ -837,7 +936,9 @@ def fig_13_shufflenet_v2_pieces() -> Picture:
             p.arrow((x, 224), (x, 248))
         else:
             ys = [140 + 40 * (k - (pieces - 1) / 2) for k in range(pieces)]
-            for before, y in zip([50, *(y + 12 for y in ys)], [*(y - 12 for y in ys), 248], strict=True):
+            for before, y in zip(
+                [50, *(y + 12 for y in ys)], [*(y - 12 for y in ys), 248], strict=True
+            ):
                 p.arrow((x, before), (x, y))
             for y in ys:
                 p.box("pointwise", x, y, wide, 24, channels)
@@ -899,7 +1000,9 @@ def fig_14_efficientnet_mbconv() -> Picture:
         ("linear", 560, "1 × 1 (linear)", "sigmoid"),
         ("gate", 770, "each map\ntimes its gate", ""),
     ]
-    for (role, x, words, small), after in zip(inside, ("C × factor", "C/4", "C × factor", ""), strict=True):
+    for (role, x, words, small), after in zip(
+        inside, ("C × factor", "C/4", "C × factor", ""), strict=True
+    ):
         p.box(role, x, 276, 112, 48, words, small)
         if after:
             nxt = inside[[b[1] for b in inside].index(x) + 1][1]
@@ -912,7 +1015,9 @@ def fig_14_efficientnet_mbconv() -> Picture:
 
 @figure
 def fig_14_efficientnet_scaling() -> Picture:
-    p = Picture("Ways to make EfficientNet-B0 larger: wider, deeper, a larger picture, all three", 980, 300)
+    p = Picture(
+        "Ways to make EfficientNet-B0 larger: wider, deeper, a larger picture, all three", 980, 300
+    )
     base = ((76, 1), (58, 1), (46, 1), (32, 1))
     _, fill, stroke = ROLES["conv"]
     for k, (title, words, cost, w, d, r) in enumerate((
@@ -950,7 +1055,12 @@ def fig_14_efficientnet_scaling() -> Picture:
                 if w > 1 and not new:
                     for sign in (-1, 1):
                         p.rect(
-                            x + sign * (width * w + width) / 4, y, (width * w - width) / 2, 13, stroke, stroke
+                            x + sign * (width * w + width) / 4,
+                            y,
+                            (width * w - width) / 2,
+                            13,
+                            stroke,
+                            stroke,
                         )
                 y -= 19
         p.text(x, 240, title, 13, bold=True)
@@ -964,7 +1074,9 @@ def fig_14_efficientnet_scaling() -> Picture:
 @figure
 def fig_15_efficientnet_mnist_padding() -> Picture:
     p = Picture(
-        "A kernel of 5 × 5 on maps of 1 × 1, 2 × 2 and 4 × 4: which of its weights meet the map", 980, 420
+        "A kernel of 5 × 5 on maps of 1 × 1, 2 × 2 and 4 × 4: which of its weights meet the map",
+        980,
+        420,
     )
     _, light, dark = ROLES["depthwise"]
     for x, n in ((150, 1), (480, 2), (800, 4)):
@@ -999,7 +1111,9 @@ def fig_15_efficientnet_mnist_padding() -> Picture:
         p.text(
             x,
             366,
-            f"{live} of 25 weights meet the map" if live > 1 else "24 of 25 weights meet only zeros",
+            f"{live} of 25 weights meet the map"
+            if live > 1
+            else "24 of 25 weights meet only zeros",
             12,
             bold=True,
         )

@@ -10,7 +10,10 @@ BLOCKS |= {
     "bottleneck": ([["pointwise", "conv", "pointwise"]], "all"),
     "max-pool": ([["pool"]], ""),
     "stem-pool": ([["conv", "pool", "pointwise", "conv", "pool"]], ""),
-    "inception": ([["pointwise"], ["pointwise", "conv"], ["pointwise", "conv"], ["pool", "pointwise"]], ""),
+    "inception": (
+        [["pointwise"], ["pointwise", "conv"], ["pointwise", "conv"], ["pool", "pointwise"]],
+        "",
+    ),
 }
 LINEAR = ("linear", "linear", "", "", "", "", 10, 0)
 STRIPS |= {
@@ -85,13 +88,22 @@ def grid(
         column, row = i % n, i // n
         at = (x + cell * (column - (n - 1) / 2), y + cell * (row - (n - 1) / 2))
         chosen = (column, row) in inside
-        p.rect(*at, cell, cell, fill if chosen else MAP[1], stroke if chosen else MAP[2], stroke_width=0.8)
+        p.rect(
+            *at,
+            cell,
+            cell,
+            fill if chosen else MAP[1],
+            stroke if chosen else MAP[2],
+            stroke_width=0.8,
+        )
 
 
 @figure
 def fig_01_lenet_sharing() -> Picture:
     p = Picture(
-        "A dense layer and a convolution: weights of one output, and of all outputs of a map", 980, 300
+        "A dense layer and a convolution: weights of one output, and of all outputs of a map",
+        980,
+        300,
     )
     p.text(240, 22, "dense: each output has weights of its own for all pixels", 13, bold=True)
     p.text(730, 22, "convolution: all outputs of a map share 25 weights", 13, bold=True)
@@ -155,7 +167,9 @@ def fig_02_alexnet_dropout() -> Picture:
                     stroke=ROLES["conv"][2] if k < 2 else FAINT,
                     width=1.8 if k < 2 else 1.2,
                 )
-        p.draw("circle", cx=x + 72, cy=127, r=12, fill=ROLES["linear"][1], stroke=INK, stroke_width=1.5)
+        p.draw(
+            "circle", cx=x + 72, cy=127, r=12, fill=ROLES["linear"][1], stroke=INK, stroke_width=1.5
+        )
         p.small(x, 238, "the others count twice" if k < 2 else "all count once")
     return p
 
@@ -174,8 +188,18 @@ def fig_03_vgg_window() -> Picture:
         grid(p, x, 120, 7, 26, inside, fill, stroke)
         p.small(x, 232, words)
     for x0, x1, side in ((150, 490, 65), (490, 830, 39)):
-        p.line((x0 + side, 120 - side), (x1 - (side - 26), 120 - (side - 26)), stroke=stroke, dashed=True)
-        p.line((x0 + side, 120 + side), (x1 - (side - 26), 120 + (side - 26)), stroke=stroke, dashed=True)
+        p.line(
+            (x0 + side, 120 - side),
+            (x1 - (side - 26), 120 - (side - 26)),
+            stroke=stroke,
+            dashed=True,
+        )
+        p.line(
+            (x0 + side, 120 + side),
+            (x1 - (side - 26), 120 + (side - 26)),
+            stroke=stroke,
+            dashed=True,
+        )
         p.small((x0 + x1) / 2, 16, "3 × 3 convolution")
     return p
 
@@ -216,7 +240,9 @@ def fig_03_vgg_block() -> Picture:
 
 @figure
 def fig_04_googlenet_block() -> Picture:
-    p = Picture("The Inception block: four branches side by side, block 3a with its channels", 980, 380)
+    p = Picture(
+        "The Inception block: four branches side by side, block 3a with its channels", 980, 380
+    )
     p.slab(490, 40, 40, 16)
     p.note(540, 40, "192 channels")
     branches = [
@@ -263,12 +289,25 @@ def fig_05_resnet_block() -> Picture:
 
 @figure
 def fig_05_resnet_option_a() -> Picture:
-    p = Picture("Option A of the shortcut: every second pixel, and channels of zeros on both sides", 980, 250)
+    p = Picture(
+        "Option A of the shortcut: every second pixel, and channels of zeros on both sides",
+        980,
+        250,
+    )
     kept = [(a, b) for a in range(0, 8, 2) for b in range(0, 8, 2)]
     grid(p, 130, 115, 8, 20, kept, ROLES["add"][1], ROLES["add"][2])
     p.small(130, 218, "one of 16 channels: 8 × 8, every second pixel is kept")
     p.arrow((240, 115), (300, 115))
-    grid(p, 370, 115, 4, 20, [(a, b) for a in range(4) for b in range(4)], ROLES["add"][1], ROLES["add"][2])
+    grid(
+        p,
+        370,
+        115,
+        4,
+        20,
+        [(a, b) for a in range(4) for b in range(4)],
+        ROLES["add"][1],
+        ROLES["add"][2],
+    )
     p.small(370, 218, "4 × 4")
     p.arrow((440, 115), (500, 115))
     for k in range(32):
@@ -285,7 +324,9 @@ def fig_05_resnet_option_a() -> Picture:
 
 @figure
 def fig_06_resnext_block() -> Picture:
-    p = Picture("A ResNeXt block as many paths, and as one path with a grouped convolution", 980, 400)
+    p = Picture(
+        "A ResNeXt block as many paths, and as one path with a grouped convolution", 980, 400
+    )
     p.text(270, 22, "16 paths of 4 channels, added", 13, bold=True)
     p.text(750, 22, "the same as a grouped convolution", 13, bold=True)
     for x in (90, 210, 430):
@@ -336,7 +377,13 @@ def fig_06_resnext_block() -> Picture:
 @figure
 def fig_07_densenet_block() -> Picture:
     p = Picture("A dense block of four layers: each reads the maps of all before it", 980, 330)
-    colours = [MAP[1], ROLES["conv"][1], ROLES["depthwise"][1], ROLES["gate"][1], ROLES["shuffle"][1]]
+    colours = [
+        MAP[1],
+        ROLES["conv"][1],
+        ROLES["depthwise"][1],
+        ROLES["gate"][1],
+        ROLES["shuffle"][1],
+    ]
     wide = [24, 12, 12, 12, 12]
     for k in range(5):
         x = 90 + 210 * k

@@ -34,7 +34,9 @@ def speed(notebook: str, images: int, batch_size: int) -> None:
     channels = next(net.parameters()).shape[1]
     pixels = torch.randint(256, (images, channels, 32, 32), dtype=torch.uint8)
     mean_and_std = (0.5,) * channels, (0.25,) * channels
-    image_set = ImageSet(pixels, torch.arange(images) % 10, tuple("abcdefghij"), "noise", *mean_and_std)
+    image_set = ImageSet(
+        pixels, torch.arange(images) % 10, tuple("abcdefghij"), "noise", *mean_and_std
+    )
     loader = Batches(image_set, batch_size, shuffle=True, crop_padding=4, flip=True)
     tests = Batches(image_set.subset(torch.arange(10)), 10)
     optimizer = torch.optim.SGD(parameter_groups(net, 5e-4), lr=0.01, momentum=0.9, nesterov=True)
@@ -47,7 +49,11 @@ def speed(notebook: str, images: int, batch_size: int) -> None:
 
 def start(processes: int, threads: int, args: argparse.Namespace) -> float:
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    options = [f"--notebook={args.notebook}", f"--images={args.images}", f"--batch-size={args.batch_size}"]
+    options = [
+        f"--notebook={args.notebook}",
+        f"--images={args.images}",
+        f"--batch-size={args.batch_size}",
+    ]
     done = subprocess.run(
         [sys.executable, *(launcher if processes > 1 else []), __file__, "--worker", *options],
         env=os.environ | {"OMP_NUM_THREADS": str(threads)},

@@ -39,15 +39,21 @@ def run(path: Path, outcome: Path) -> None:
     """Train to the end, from the checkpoint if there is one, and write what came out of it."""
     torch.manual_seed(7)
     images = torch.arange(40 * 192).view(40, 3, 8, 8) * 2654435761 // 4096 % 256
-    noise = ImageSet(images.byte(), torch.arange(40) % 3, ("a", "b", "c"), "noise", (0.5,) * 3, (0.25,) * 3)
+    noise = ImageSet(
+        images.byte(), torch.arange(40) % 3, ("a", "b", "c"), "noise", (0.5,) * 3, (0.25,) * 3
+    )
     loader = Batches(noise, 8, shuffle=True, crop_padding=1, flip=True, cutout=3, device="cpu")
     net = make_net()
     optimizer = torch.optim.SGD(net.parameters(), 0.01, momentum=0.9, nesterov=True)
-    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.01, total_steps=EPOCHS * len(loader))
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, 0.01, total_steps=EPOCHS * len(loader)
+    )
     parts = (net, loader, loader, EPOCHS, optimizer, nn.CrossEntropyLoss(), scheduler, path)
     history = train(*parts, verbose=False, resume=True, device="cpu")
     figures = [history.train_loss, history.test_loss, history.test_accuracy]
-    torch.save([dict(net.state_dict()), optimizer.state_dict(), figures, torch.get_rng_state()], outcome)
+    torch.save(
+        [dict(net.state_dict()), optimizer.state_dict(), figures, torch.get_rng_state()], outcome
+    )
 
 
 def start(*paths: Path) -> int:
@@ -67,7 +73,9 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     folder, rng = Path(tempfile.mkdtemp(prefix="kill-training-")), random.Random(0)
-    path, outcome, expected = (folder / name for name in ("checkpoint.pt", "outcome.pt", "expected.pt"))
+    path, outcome, expected = (
+        folder / name for name in ("checkpoint.pt", "outcome.pt", "expected.pt")
+    )
     begin = time.monotonic()
     assert os.waitpid(start(path, expected), 0)[1] == 0
     seconds = time.monotonic() - begin
@@ -92,7 +100,9 @@ def main() -> None:
         finished, epochs = finished + 1, 0
         path.unlink()
     left = len(list(folder.glob(".*.tmp")))
-    print(f"{kills} kills, {left} of them while it wrote; {finished} trainings ended as if never stopped.")
+    print(
+        f"{kills} kills, {left} of them while it wrote; {finished} trainings ended as if never stopped."
+    )
     shutil.rmtree(folder)
 
 

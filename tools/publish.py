@@ -27,7 +27,9 @@ from utils.train import evaluate
 
 DATA = {"CIFAR-10": load_cifar10, "MNIST": load_mnist}
 COST = 0.0005  # of accuracy: what half precision has to stay below
-COURSE = "| notebook | network | parameters | its own experiment | accuracy |\n|---|---|---:|---|---|\n"
+COURSE = (
+    "| notebook | network | parameters | its own experiment | accuracy |\n|---|---|---:|---|---|\n"
+)
 RESULTS = """| network | notebook | accuracy | epochs | minutes on two cores | trained on | parameters | multiply-adds | images/s on two cores |
 |---|---|---|---:|---:|---|---:|---:|---:|
 """
@@ -39,17 +41,23 @@ def publish(name: str) -> None:
     folders = [config.runs_dir / "full" / data / name for data in DATA]
     folder = next((folder for folder in folders if (folder / "record.json").is_file()), None)
     if folder is None:
-        raise SystemExit(f"There is no {config.relative(folders[0])}: do a full run of the notebook.")
+        raise SystemExit(
+            f"There is no {config.relative(folders[0])}: do a full run of the notebook."
+        )
     record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
     what = [record[key] for key in ("run", "train_images", "test_images")]
     if what != ["full", *map(len, all_images(record))]:
-        raise SystemExit(f"{name} has to be a full run on all images of {record['data']}, and is {what}.")
+        raise SystemExit(
+            f"{name} has to be a full run on all images of {record['data']}, and is {what}."
+        )
     load_weights(net := lesson.build(name), folder / "weights.safetensors")
     before = accuracy(net, record)
     content = safetensors.torch.save(weights_of(net.half()))
     after = accuracy(net.float(), record)
     if before - after >= COST or abs(before - record["accuracy"]) > 10 * COST:
-        measured = f"{record['accuracy']:.2%} recorded, {before:.2%} now, {after:.2%} in half precision"
+        measured = (
+            f"{record['accuracy']:.2%} recorded, {before:.2%} now, {after:.2%} in half precision"
+        )
         raise SystemExit(f"{name} loses too much: {measured}.")
     record |= {"weights_sha256": hashlib.sha256(content).hexdigest(), "weights_accuracy": after}
     write_bytes(content, config.checkpoints_dir / f"{name}.safetensors")
@@ -70,7 +78,11 @@ def accuracy(net: nn.Module, record: dict) -> float:
 
 def speeds(name: str) -> dict | None:
     """Images a second on two CPU cores, {"train": {side: ...}, "test": {side: ...}}; None if that was not measured."""
-    return json.loads(SPEEDS.read_text(encoding="utf-8"))["networks"].get(name) if SPEEDS.is_file() else None
+    return (
+        json.loads(SPEEDS.read_text(encoding="utf-8"))["networks"].get(name)
+        if SPEEDS.is_file()
+        else None
+    )
 
 
 def minutes(name: str, record: dict) -> list[float]:
@@ -79,7 +91,8 @@ def minutes(name: str, record: dict) -> list[float]:
         return [seconds / 60 for seconds in record["by_epoch"]["seconds"]]
     images = {"train": record["train_images"], "test": record["test_images"]}
     return [
-        sum(n / known[k][str(side)] for k, n in images.items()) / 60 for side in record["by_epoch"]["height"]
+        sum(n / known[k][str(side)] for k, n in images.items()) / 60
+        for side in record["by_epoch"]["height"]
     ]
 
 
@@ -92,7 +105,9 @@ def speed(name: str, record: dict) -> float:
 def tables() -> dict[str, str]:
     """README's generated parts, in Markdown: all notebooks, and the results of those that are trained."""
     course, results = COURSE, RESULTS
-    for name in sorted(path.stem for path in (config.root / "notebooks").glob("[0-9][0-9]_*.ipynb")):
+    for name in sorted(
+        path.stem for path in (config.root / "notebooks").glob("[0-9][0-9]_*.ipynb")
+    ):
         about, r, parameters, reached = lesson.metadata(name), lesson.read_record(name), "", ""
         if name in lesson.notebooks():
             with torch.device("meta"):  # shapes without numbers
@@ -102,7 +117,9 @@ def tables() -> dict[str, str]:
         course += f"| `{name}` | {title} | {parameters} | {experiment} | {reached} |\n"
         if r:
             per_epoch = minutes(name, r)
-            results += f"| {r['network']} | `{name}` | {reached} | {r['epochs']} | {sum(per_epoch):.0f} "
+            results += (
+                f"| {r['network']} | `{name}` | {reached} | {r['epochs']} | {sum(per_epoch):.0f} "
+            )
             results += f"| {r['device']}, {r['precision']} | {r['parameters']:,} "
             results += f"| {r['mult_adds'] / 1e6:.1f} M | {speed(name, r):,.0f} |\n"
     return {"course": course, "results": results}
@@ -117,17 +134,24 @@ def figure() -> bytes:
     ]
     records.sort(key=lambda pair: pair[1]["accuracy"], reverse=True)
     at = 102.0
-    with plt.rc_context(plot.STYLE | {"svg.hashsalt": "course"}):  # the same file for the same numbers
+    with plt.rc_context(
+        plot.STYLE | {"svg.hashsalt": "course"}
+    ):  # the same file for the same numbers
         axes = Figure(figsize=(7.5, 4.5)).subplots()
         axes.set(
-            xlabel="minutes of training and testing on two CPU cores", ylabel="accuracy on the test set, %"
+            xlabel="minutes of training and testing on two CPU cores",
+            ylabel="accuracy on the test set, %",
         )
         for number, (name, record) in enumerate(records):
             epochs = record["by_epoch"]
             colour = {"color": plot.COLOURS[number % len(plot.COLOURS)]}
             percent = [100 * fraction for fraction in epochs["test_accuracy"]]
             axes.plot(
-                at_minute := list(accumulate(minutes(name, record))), percent, ".-", linewidth=1, **colour
+                at_minute := list(accumulate(minutes(name, record))),
+                percent,
+                ".-",
+                linewidth=1,
+                **colour,
             )
             axes.plot(*(end := (at_minute[-1], percent[-1])), "o", **colour)
             at = min(end[1], at - 2)  # names stand in a column, at least 2 points apart
@@ -135,7 +159,9 @@ def figure() -> bytes:
                 colour | {"arrowstyle": "-", "linewidth": 0.5},
                 {"textcoords": ("axes fraction", "data")},
             )
-            axes.annotate(record["network"], end, (1.02, at), arrowprops=link, va="center", **place, **colour)
+            axes.annotate(
+                record["network"], end, (1.02, at), arrowprops=link, va="center", **place, **colour
+            )
         axes.figure.savefig(svg := io.BytesIO(), format="svg", metadata={"Date": None})
     return svg.getvalue()
 
@@ -144,11 +170,16 @@ def write_readme() -> None:
     """Put the tables between their marks, and draw the figure again."""
     text = (readme := config.root / "README.md").read_text(encoding="utf-8")
     for part, table in tables().items():
-        begin, end = f"<!-- {part}: from python data/results/publish.py -->\n", f"<!-- end of {part} -->"
+        begin, end = (
+            f"<!-- {part}: from python data/results/publish.py -->\n",
+            f"<!-- end of {part} -->",
+        )
         head, _, rest = text.partition(begin)
         _, found, tail = rest.partition(end)
         if not found:
-            raise SystemExit(f"README.md lacks the lines {begin}{end}: put them where the table belongs.")
+            raise SystemExit(
+                f"README.md lacks the lines {begin}{end}: put them where the table belongs."
+            )
         text = f"{head}{begin}\n{table}\n{end}{tail}"
     write_bytes(text.encode(), readme)
     write_bytes(figure(), config.results_dir / "accuracy.svg")
@@ -157,10 +188,14 @@ def write_readme() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """The program; `arguments` are those of the command line."""
     parser = argparse.ArgumentParser("python data/results/publish.py", description=__doc__)
-    parser.add_argument("names", metavar="NAME", nargs="*", help="a notebook's, such as 10_mobilenet_v2")
+    parser.add_argument(
+        "names", metavar="NAME", nargs="*", help="a notebook's, such as 10_mobilenet_v2"
+    )
     names = parser.parse_args(arguments).names
     if unknown := set(names) - set(lesson.notebooks()):
-        parser.error(f"There is no network in {min(unknown)}: choose from {', '.join(lesson.notebooks())}.")
+        parser.error(
+            f"There is no network in {min(unknown)}: choose from {', '.join(lesson.notebooks())}."
+        )
     for name in names:
         publish(name)
     write_readme()

@@ -70,7 +70,9 @@ def numbers(weights: dict[str, torch.Tensor]) -> dict[str, bytes]:
 def stands_in(content: bytes) -> dict[str, bytes]:
     """The numbers in a safetensors file: 8 bytes with the header's length, the header, the numbers."""
     start = 8 + int.from_bytes(content[:8], "little")
-    header = {k: v["data_offsets"] for k, v in json.loads(content[8:start]).items() if k != "__metadata__"}
+    header = {
+        k: v["data_offsets"] for k, v in json.loads(content[8:start]).items() if k != "__metadata__"
+    }
     return {name: content[start + first : start + last] for name, (first, last) in header.items()}
 
 
@@ -81,7 +83,11 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")  # torch.load() warns of some odd files before it refuses them
-    folder, rng, counts = Path(tempfile.mkdtemp(prefix="fuzz-")), random.Random(arguments.seed), Counter()
+    folder, rng, counts = (
+        Path(tempfile.mkdtemp(prefix="fuzz-")),
+        random.Random(arguments.seed),
+        Counter(),
+    )
     saved, trained, net = make_net(), make_net(), make_net()
     save_weights(saved, folder / "weights.safetensors")
     torch.save(saved.state_dict(), folder / "weights.pt")
@@ -98,7 +104,9 @@ def main() -> None:
             use(net, path)
             outcome = "loaded"
             expected = numbers((trained if name == "checkpoint.pt" else saved).state_dict())
-            if numbers(net.state_dict()) != (stands_in(changed) if "safetensors" in name else expected):
+            if numbers(net.state_dict()) != (
+                stands_in(changed) if "safetensors" in name else expected
+            ):
                 fault = "wrong weights"
         except CheckpointError:
             outcome = "refused"

@@ -27,7 +27,14 @@ from utils.lesson import networks
 from utils.machinery.hardware import autocast_dtype, device_name, has_depthwise
 from utils.train import evaluate, parameter_groups, train_epoch
 
-BASE = {"batch_size": 128, "peak": 0.2, "weight_decay": 5e-4, "smoothing": 0.1, "warm_up": 0.2, "shift": 2}
+BASE = {
+    "batch_size": 128,
+    "peak": 0.2,
+    "weight_decay": 5e-4,
+    "smoothing": 0.1,
+    "warm_up": 0.2,
+    "shift": 2,
+}
 BASE |= {"flip": "alternating", "sides": {1: 32}, "epochs": 6, "crop": False}
 SIZES = {
     "all at 32": {},
@@ -36,7 +43,11 @@ SIZES = {
     "24, last three at 32 (resized)": {"sides": {1: 24, 8: 32}, "epochs": 10},
     "24, last three at 32 (cropped)": {"sides": {1: 24, 8: 32}, "epochs": 10, "crop": True},
     "16, 24, last three at 32 (resized)": {"sides": {1: 16, 5: 24, 10: 32}, "epochs": 12},
-    "16, 24, last three at 32 (cropped)": {"sides": {1: 16, 5: 24, 10: 32}, "epochs": 12, "crop": True},
+    "16, 24, last three at 32 (cropped)": {
+        "sides": {1: 16, 5: 24, 10: 32},
+        "epochs": 12,
+        "crop": True,
+    },
 }
 CHOSEN = {"sides": {1: 24, 8: 32}, "epochs": 10}  # what SIZES decided
 RECIPE = {
@@ -123,7 +134,10 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     path = config.results_dir / f"study_{options.study.lower()}.json"
-    name, build_network = "ShuffleNet v2 x0.5", partial(networks("13_shufflenet_v2").ShuffleNetV2, width=0.5)
+    name, build_network = (
+        "ShuffleNet v2 x0.5",
+        partial(networks("13_shufflenet_v2").ShuffleNetV2, width=0.5),
+    )
     if options.study == "SENET":
         name, build_network = "SENet-18", networks("08_senet").course_network
     setting = {"network": name, "training_images": options.images, "held_out_images": 5_000}

@@ -52,12 +52,16 @@ def measure(job: dict) -> dict:
     grey = next(net.parameters()).shape[1] == 1
     images = (load_mnist if grey else load_cifar10)(run=config.RUN_SIZES["short"])[0]
     images = images.subset(torch.arange(BATCH * (job["steps"] + 2)))
-    dtype = hardware.autocast_dtype(torch.device("cpu"), "auto" if job.get("auto", True) else "float32", net)
+    dtype = hardware.autocast_dtype(
+        torch.device("cpu"), "auto" if job.get("auto", True) else "float32", net
+    )
     layout = torch.channels_last if job.get("channels_last", True) else torch.contiguous_format
     net.to(memory_format=layout)
     if job.get("batches", True):
         side = job["side"] if job["side"] != images.images.shape[-1] else None
-        loader = Batches(images, BATCH, shuffle=True, crop_padding=2, flip=True, resize=side, device="cpu")
+        loader = Batches(
+            images, BATCH, shuffle=True, crop_padding=2, flip=True, resize=side, device="cpu"
+        )
     else:
         from train_throughput import Pictures
 
@@ -89,7 +93,9 @@ def measure(job: dict) -> dict:
 def in_a_process(**job: object) -> dict:
     """The figures of one measurement, with as many threads as there are cores."""
     command = [sys.executable, __file__, "one", json.dumps(job)]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"COURSE_DEVICE": "cpu"})
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | {"COURSE_DEVICE": "cpu"}
+    )
     if done.returncode:
         raise SystemExit(done.stderr)
     return json.loads(done.stdout.splitlines()[-1])
@@ -98,9 +104,15 @@ def in_a_process(**job: object) -> dict:
 def processor() -> str:
     """Its name, cores and instructions for bfloat16."""
     info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
-    names = [line.partition(":")[2].strip() for line in info.splitlines() if line.startswith("model name")]
+    names = [
+        line.partition(":")[2].strip()
+        for line in info.splitlines()
+        if line.startswith("model name")
+    ]
     kinds = [word for word in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if word in info]
-    return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores, {', '.join(kinds)}"
+    return (
+        f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores, {', '.join(kinds)}"
+    )
 
 
 def speeds(names: list[str], rounds: int) -> None:
@@ -108,11 +120,17 @@ def speeds(names: list[str], rounds: int) -> None:
     result = json.loads(path.read_text()) if path.is_file() else {"networks": {}}
     result["processor"] = processor()
     for name in names:
-        sides = (32, 48) if "mnist" in name else (32,) if name.startswith(("01", "21")) else (24, 32)
-        found = {s: [in_a_process(name=name, side=s, steps=4) for _ in range(rounds)] for s in sides}
+        sides = (
+            (32, 48) if "mnist" in name else (32,) if name.startswith(("01", "21")) else (24, 32)
+        )
+        found = {
+            s: [in_a_process(name=name, side=s, steps=4) for _ in range(rounds)] for s in sides
+        }
         row = {"precision": found[sides[0]][0]["precision"]}
         for key in ("train", "test"):
-            row[key] = {str(s): round(statistics.median(f[key] for f in found[s]), 1) for s in sides}
+            row[key] = {
+                str(s): round(statistics.median(f[key] for f in found[s]), 1) for s in sides
+            }
         result["networks"][name] = row
         print(name, row, flush=True)
         path.write_text(json.dumps(result, indent=1) + "\n")
@@ -130,7 +148,11 @@ def levers(names: list[str], rounds: int) -> None:
             way: [round(v, 1) for v in values] for way, values in found.items()
         }
         middle = {way: statistics.median(values) for way, values in found.items()}
-        print(name, {way: round(middle["course"] / value, 2) for way, value in middle.items()}, flush=True)
+        print(
+            name,
+            {way: round(middle["course"] / value, 2) for way, value in middle.items()},
+            flush=True,
+        )
         path.write_text(json.dumps(result, indent=1) + "\n")
     for way in LEVERS:
         ratios = [

@@ -32,7 +32,9 @@ FONT_DIGITS = {"train": 4_000, "test": 1_000}  # images in each split
 def font_digits(count: int) -> tuple[np.ndarray, np.ndarray]:
     """Images uint8 [count, 28, 28] and labels int64 [count]; each count has random draws of its own."""
     rng = np.random.default_rng([28, count])
-    glyphs = [[(_draw_digit(font, d, 0), _draw_digit(font, d, 1)) for d in "0123456789"] for font in FONTS]
+    glyphs = [
+        [(_draw_digit(font, d, 0), _draw_digit(font, d, 1)) for d in "0123456789"] for font in FONTS
+    ]
     labels = rng.permutation(np.arange(count) % 10)
     images = np.zeros((count, 28, 28), dtype=np.uint8)
     for image, label in zip(images, labels, strict=True):
@@ -58,7 +60,9 @@ def _place_digit(glyph: Image.Image, rng: np.random.Generator) -> np.ndarray:
     Returns uint8 [28, 28], the digit 15 to 20 pixels high. Drawn at 56 x 56 and halved: smooth edges.
     """
     angle, slant = math.radians(rng.uniform(-25, 25)), rng.uniform(-0.4, 0.4)
-    height = rng.uniform(0.35, 0.46)  # pixels of the image for one of the glyph; a digit is about 44 of these
+    height = rng.uniform(
+        0.35, 0.46
+    )  # pixels of the image for one of the glyph; a digit is about 44 of these
     width = height * rng.uniform(0.65, 1.2)
     shift_x, shift_y = rng.uniform(-2, 2, 2)
     # Pillow asks where in the glyph each pixel of the image comes from: undo the shift, turn, slant, stretch.
@@ -67,7 +71,9 @@ def _place_digit(glyph: Image.Image, rng: np.random.Generator) -> np.ndarray:
     d, e = -sin / (2 * height), cos / (2 * height)
     x, y = 28 + 2 * shift_x, 28 + 2 * shift_y
     matrix = (a, b, 40 - a * x - b * y, d, e, 40 - d * x - e * y)
-    image = glyph.transform((56, 56), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR).reduce(2)
+    image = glyph.transform(
+        (56, 56), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR
+    ).reduce(2)
     pixels = np.asarray(image, dtype=np.float32) * rng.uniform(0.75, 1.15)
     return pixels.clip(0, 255).astype(np.uint8)
 

@@ -33,7 +33,23 @@ from utils.machinery import web
 from utils.machinery.pictures import MAX_PIXELS, ImageError
 from utils.predict import load_image
 
-EDGES = [0, 1, 2, 3, 0x7F, 0x80, 0xFE, 0xFF, 0x100, 0x7FFF, 0x8000, 0xFFFF, 2**31 - 1, 2**31, 2**32 - 1]
+EDGES = [
+    0,
+    1,
+    2,
+    3,
+    0x7F,
+    0x80,
+    0xFE,
+    0xFF,
+    0x100,
+    0x7FFF,
+    0x8000,
+    0xFFFF,
+    2**31 - 1,
+    2**31,
+    2**32 - 1,
+]
 SECONDS = 10.0  # an input that takes longer counts as a failure
 
 
@@ -128,10 +144,14 @@ def mutated(data: bytes, others: list[bytes], rng: random.Random) -> bytes:
             data[at:at] = data[at : at + rng.choice((1, 8, 40, 400))] * rng.choice((1, 2, 50))
         elif kind == 6:
             start = rng.randrange(len(other := rng.choice(others)))
-            data[at : at + rng.choice((0, 40, 10_000))] = other[start : start + rng.choice((8, 100, 10_000))]
+            data[at : at + rng.choice((0, 40, 10_000))] = other[
+                start : start + rng.choice((8, 100, 10_000))
+            ]
         else:
             data[at : at + 8] = bytes([rng.choice((0, 255))]) * 8
-    return repaired(bytes(data)) if data.startswith(b"\x89PNG") and rng.random() < 0.8 else bytes(data)
+    return (
+        repaired(bytes(data)) if data.startswith(b"\x89PNG") and rng.random() < 0.8 else bytes(data)
+    )
 
 
 def fault(source: bytes | str, counts: Counter) -> str | None:
@@ -162,7 +182,9 @@ def main() -> int:
     options = parser.parse_args()
     options.save.mkdir(exist_ok=True)
     warnings.simplefilter("error")  # a warning that reaches the reader is a failure too
-    warnings.simplefilter("ignore", ResourceWarning)  # a socket that urllib3 leaves to the garbage collector
+    warnings.simplefilter(
+        "ignore", ResourceWarning
+    )  # a socket that urllib3 leaves to the garbage collector
     web.TIMEOUT = (1, 1)
 
     pictures, rng = seed_pictures(), random.Random(options.seed)
@@ -171,7 +193,9 @@ def main() -> int:
     answers, counts, failures = seed_answers(pictures), Counter(), 0
     for number in range(options.inputs + options.links):
         link = number >= options.inputs
-        data = mutated(rng.choice(answers if link else pictures), answers if link else pictures, rng)
+        data = mutated(
+            rng.choice(answers if link else pictures), answers if link else pictures, rng
+        )
         (options.save / "current").write_bytes(data)
         if link:
             with Server(data, reply(pictures[0])) as server:  # the second is where redirects lead
@@ -185,7 +209,9 @@ def main() -> int:
     (options.save / "current").unlink()
     if not failures:
         options.save.rmdir()
-    print(f"{options.inputs:,} pictures and {options.links:,} links, seed {options.seed}: {dict(counts)}")
+    print(
+        f"{options.inputs:,} pictures and {options.links:,} links, seed {options.seed}: {dict(counts)}"
+    )
     print(f"failures: {failures}")
     return 1 if failures else 0
 

@@ -26,7 +26,15 @@ def fig_21_speed_run_whitening() -> Picture:
     p.small(96, 212, "a patch of 2 × 2 pixels")
     for k in range(12):
         colour = ("#F6C9B8", "#CDE6C8", "#C4D9F0")[k // 4]
-        p.rect(204 + 18 * (k % 2) + 0, 58 + 22 * (k // 2), 17, 20, colour, ROLES["data"][2], stroke_width=0.8)
+        p.rect(
+            204 + 18 * (k % 2) + 0,
+            58 + 22 * (k // 2),
+            17,
+            20,
+            colour,
+            ROLES["data"][2],
+            stroke_width=0.8,
+        )
     p.small(213, 212, "12 numbers")
     p.arrow((160, 132), (190, 118))
     p.arrow((240, 118), (282, 118))
@@ -41,7 +49,12 @@ def fig_21_speed_run_whitening() -> Picture:
             turned = x + (a - b) / math.sqrt(2), 118 - (a + b) / math.sqrt(2)
             if abs(turned[0] - x) < 93 and abs(turned[1] - 118) < 93:
                 p.draw(
-                    "circle", cx=f"{turned[0]:.1f}", cy=f"{turned[1]:.1f}", r=1.6, fill="#6E7378", opacity=0.6
+                    "circle",
+                    cx=f"{turned[0]:.1f}",
+                    cy=f"{turned[1]:.1f}",
+                    r=1.6,
+                    fill="#6E7378",
+                    opacity=0.6,
                 )
         for sign, length in ((1, long), (-1, short)):
             end = 2 * length / math.sqrt(2)
@@ -89,10 +102,20 @@ def fig_21_speed_run_group() -> Picture:
             same = row == column
             x, at = 130 + 62 * column, 172 + 25 * row
             for i in range(9):
-                shade = "#ffffff" if row < 3 else rng.choice(("#ffffff", PALE, "#C9D3DA", "#9FB0BC"))
+                shade = (
+                    "#ffffff" if row < 3 else rng.choice(("#ffffff", PALE, "#C9D3DA", "#9FB0BC"))
+                )
                 if same and i == 4:
                     shade = INK
-                p.rect(x + 7 * (i % 3 - 1), at + 7 * (i // 3 - 1), 7, 7, shade, "#B9BEC2", stroke_width=0.6)
+                p.rect(
+                    x + 7 * (i % 3 - 1),
+                    at + 7 * (i // 3 - 1),
+                    7,
+                    7,
+                    shade,
+                    "#B9BEC2",
+                    stroke_width=0.6,
+                )
         p.small(280, 172 + 25 * row, f"filter {row + 1}", "start")
     p.text(360, 194, "The first C filters are a 1 in the middle of their own channel, and 0 elsewhere:\n"
            "they hand the picture on as it is (Dirac, or identity, start).", 12, anchor="start")  # fmt: skip
@@ -109,7 +132,10 @@ def fig_21_speed_run_group() -> Picture:
 def fig_21_speed_run_flip() -> Picture:
     p = Picture("Flips drawn anew in each epoch, and alternating flips", 980, 250)
     drawn = ("0110", "1110", "0001")
-    for left, title, rows in ((130, "drawn anew", drawn), (600, "alternating", ("0101", "1010", "0101"))):
+    for left, title, rows in (
+        (130, "drawn anew", drawn),
+        (600, "alternating", ("0101", "1010", "0101")),
+    ):
         p.text(left + 132, 20, title, 13, bold=True)
         for epoch in range(4):
             p.small(left + 88 * epoch, 42, f"epoch {epoch + 1}")
@@ -123,7 +149,9 @@ def fig_21_speed_run_flip() -> Picture:
         for row, flips in enumerate(rows):
             for epoch, flip in enumerate(flips):
                 x, y = left + 88 * epoch, 80 + 58 * row
-                p.parts.append(f'<g transform="translate({x} {y}) scale({-1 if flip == "1" else 1} 1)">')
+                p.parts.append(
+                    f'<g transform="translate({x} {y}) scale({-1 if flip == "1" else 1} 1)">'
+                )
                 ship(p)
                 p.parts.append("</g>")
     p.line((532, 14), (532, 218), stroke="#D9DCDE")

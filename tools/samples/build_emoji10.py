@@ -83,7 +83,9 @@ def vary_glyph(glyph: Image.Image, rng: np.random.Generator) -> Image.Image:
     alpha, colour = glyph.getchannel("A"), glyph.convert("RGB")
     hue, saturation, value = colour.convert("HSV").split()
     turn = int(rng.integers(-14, 15))  # of 256 steps round the colour circle
-    colour = Image.merge("HSV", (hue.point(lambda h: (h + turn) % 256), saturation, value)).convert("RGB")
+    colour = Image.merge("HSV", (hue.point(lambda h: (h + turn) % 256), saturation, value)).convert(
+        "RGB"
+    )
     for enhance, low, high in (
         (ImageEnhance.Color, 0.5, 1.3),
         (ImageEnhance.Contrast, 0.8, 1.2),
@@ -100,11 +102,14 @@ def draw_image(glyph: Image.Image, rng: np.random.Generator) -> np.ndarray:
     glyph = vary_glyph(glyph, rng)
     reach = [abs(SIZE - side) // 2 + 1 for side in glyph.size]
     left, top = (
-        (SIZE - side) // 2 + int(rng.integers(-r, r + 1)) for side, r in zip(glyph.size, reach, strict=True)
+        (SIZE - side) // 2 + int(rng.integers(-r, r + 1))
+        for side, r in zip(glyph.size, reach, strict=True)
     )
     # A soft shadow, dark or light, so that a glyph in the colours of its background still stands out.
     shadow = Image.new("L", image.size)
-    shadow.paste(glyph.getchannel("A"), (left + int(rng.integers(-1, 2)), top + int(rng.integers(0, 2))))
+    shadow.paste(
+        glyph.getchannel("A"), (left + int(rng.integers(-1, 2)), top + int(rng.integers(0, 2)))
+    )
     strength = rng.uniform(0.2, 0.8)
     shadow = shadow.filter(ImageFilter.GaussianBlur(1.5)).point(lambda alpha: int(alpha * strength))
     image.paste("black" if rng.random() < 0.7 else "white", (0, 0), shadow)
@@ -137,22 +142,30 @@ def build_split(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Build the sample Emoji-10 from three icon packages.")
+    parser = argparse.ArgumentParser(
+        description="Build the sample Emoji-10 from three icon packages."
+    )
     parser.add_argument("folder", type=Path, help="where `npm pack` put the three .tgz files")
-    parser.add_argument("--out", type=Path, default=HERE, help="where to write (default: beside the program)")
+    parser.add_argument(
+        "--out", type=Path, default=HERE, help="where to write (default: beside the program)"
+    )
     args = parser.parse_args()
 
     archives = [args.folder / f"iconify-json-{package}.tgz" for package in STYLES.values()]
     for archive in archives:
         if not archive.is_file():
-            raise SystemExit(f"There is no {archive}: fetch it with the `npm pack` line of this program.")
+            raise SystemExit(
+                f"There is no {archive}: fetch it with the `npm pack` line of this program."
+            )
     glyphs = [read_glyphs(archive) for archive in archives]
     rng = np.random.default_rng(SEED)
     record = {"classes": list(CODE_POINTS), "styles": list(STYLES)}
     for split, (images, columns) in SPLITS.items():
         mosaic, record[split] = build_split(glyphs, images, columns, rng)
         mosaic.save(args.out / f"emoji10_{split}.webp", quality=90, method=6)
-    (args.out / "emoji10.json").write_text(json.dumps(record, separators=(",", ":")) + "\n", encoding="utf-8")
+    (args.out / "emoji10.json").write_text(
+        json.dumps(record, separators=(",", ":")) + "\n", encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":
