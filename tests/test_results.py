@@ -19,7 +19,7 @@ from utils import config, lesson
 from utils.data import STATISTICS
 from utils.machinery import sources
 
-sys.path.insert(0, str(config.results_dir))
+sys.path.insert(0, str(config.root / "tools"))
 import publish
 
 TRAINED = [name for name in lesson.notebooks() if lesson.read_record(name)]
@@ -80,7 +80,7 @@ def test_readme_says_what_notebooks_and_records_say(part):
     readme = (config.root / "README.md").read_text(encoding="utf-8")
     shown = readme.split(f"<!-- {part}: from")[1].split(f"<!-- end of {part} -->")[0]
     rows = publish.tables()[part].splitlines()
-    advice = "run python data/results/publish.py"
+    advice = "run python tools/publish.py"
     assert {line for line in shown.splitlines()[1:] if line} <= set(rows), advice
     assert {row for row in rows if any(f"`{name}`" in row for name in TRAINED)} <= set(
         shown.splitlines()
@@ -130,7 +130,7 @@ NETWORK = """from torch import nn
 def course_network(classes=10):
     return nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(48, classes))
 """
-README = "<!-- {0}: from python data/results/publish.py -->\nold\n<!-- end of {0} -->\n"
+README = "<!-- {0}: from python tools/publish.py -->\nold\n<!-- end of {0} -->\n"
 
 
 def normalised(images: torch.Tensor) -> torch.Tensor:

@@ -18,7 +18,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from utils import config, lesson, plot
 from utils.data import Batches, ImageSet, load_cifar10, load_mnist
@@ -33,7 +33,7 @@ COURSE = (
 RESULTS = """| network | notebook | accuracy | epochs | minutes on two cores | trained on | parameters | multiply-adds | images/s on two cores |
 |---|---|---|---:|---:|---|---:|---:|---:|
 """
-SPEEDS = config.results_dir / "two_cores.json"  # from tests/benchmarks/cpu_speed.py
+SPEEDS = config.results_dir / "two_cores.json"  # from tools/benchmarks/cpu_speed.py
 
 
 def publish(name: str) -> None:
@@ -171,7 +171,7 @@ def write_readme() -> None:
     text = (readme := config.root / "README.md").read_text(encoding="utf-8")
     for part, table in tables().items():
         begin, end = (
-            f"<!-- {part}: from python data/results/publish.py -->\n",
+            f"<!-- {part}: from python tools/publish.py -->\n",
             f"<!-- end of {part} -->",
         )
         head, _, rest = text.partition(begin)
@@ -187,7 +187,7 @@ def write_readme() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """The program; `arguments` are those of the command line."""
-    parser = argparse.ArgumentParser("python data/results/publish.py", description=__doc__)
+    parser = argparse.ArgumentParser("python tools/publish.py", description=__doc__)
     parser.add_argument(
         "names", metavar="NAME", nargs="*", help="a notebook's, such as 10_mobilenet_v2"
     )

@@ -1,13 +1,14 @@
-"""How fast do the networks train on this processor, and what does each lever bring? By hand, on an idle machine:
+"""How fast do the networks train on this processor, and what does each lever bring? By hand, on an
+idle machine:
 
-    .venv/bin/python tests/benchmarks/cpu_speed.py speeds [NAME ...]    writes data/results/two_cores.json
-    .venv/bin/python tests/benchmarks/cpu_speed.py levers [NAME ...]    writes data/results/levers.json
+    .venv/bin/python tools/benchmarks/cpu_speed.py speeds [NAME ...]    writes data/results/two_cores.json
+    .venv/bin/python tools/benchmarks/cpu_speed.py levers [NAME ...]    writes data/results/levers.json
 
-speeds: images a second of training steps and of testing, at each image size of the recipe, so that README can tell
-the minutes of a run on two cores, wherever it was made. levers: the course's way against the ordinary loop (a
-DataLoader with two workers and PIL transforms, float32, contiguous maps, `.item()` in each step) at 32 x 32, and the
-course's way with one lever taken away each time. Each figure is measured in a process of its own, in turn, round by
-round; figures are medians.
+speeds: images a second of training steps and of testing, at each image size of the recipe, so that
+README can tell the minutes of a run on two cores, wherever it was made. levers: the course's way
+against the ordinary loop (a DataLoader with two workers and PIL transforms, float32, contiguous
+maps, `.item()` in each step) at 32 x 32, and the course's way with one lever taken away each time.
+Each figure is measured in a process of its own, in turn, round by round; figures are medians.
 """
 
 import argparse

@@ -1,11 +1,12 @@
 """What do two processes bring? Run by hand, on a machine that does nothing else:
 
-    .venv/bin/python tests/benchmarks/distributed_throughput.py [--rounds 5] [--notebook 10_mobilenet_v2]
+    .venv/bin/python tools/benchmarks/distributed_throughput.py [--rounds 5] [--notebook 10_mobilenet_v2]
 
-Prints images per second of train() in one process and in --processes of them, with one thread each, and in one process
-with as many threads: on a CPU, threads are the other way to use a second core. The global batch is the same for all.
-The ways run in turn, round by round, so that a machine that slows down slows all of them; the ratios are medians over
-the rounds. On GPUs each process has its own, and the row of the threads says nothing.
+Prints images per second of train() in one process and in --processes of them, with one thread each,
+and in one process with as many threads: on a CPU, threads are the other way to use a second core.
+The global batch is the same for all. The ways run in turn, round by round, so that a machine that
+slows down slows all of them; the ratios are medians over the rounds. On GPUs each process has its
+own, and the row of the threads says nothing.
 """
 
 import argparse
@@ -27,7 +28,9 @@ from utils.train import parameter_groups, train
 
 
 def speed(notebook: str, images: int, batch_size: int) -> None:
-    """Print the images per second of one process of however many there are; the first epoch warms up."""
+    """Print the images per second of one process of however many there are; the first epoch warms
+    up.
+    """
     distributed.start(config.device)
     torch.manual_seed(1)
     net = lesson.build(notebook).to(config.device)

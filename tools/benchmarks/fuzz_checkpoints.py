@@ -1,10 +1,12 @@
-"""Feeds damaged files to load_weights() and to train(resume=True), and counts what becomes of them. By hand:
+"""Feeds damaged files to load_weights() and to train(resume=True), and counts what becomes of them.
+By hand:
 
-    .venv/bin/python tests/benchmarks/fuzz_checkpoints.py [--files 20000] [--seed 0]
+    .venv/bin/python tools/benchmarks/fuzz_checkpoints.py [--files 20000] [--seed 0]
 
-Every file has to end in a CheckpointError that leaves the network as it was, or in a right load: of torch.save's files,
-which have checksums, the weights that were saved; of a safetensors file, which has none, the numbers that stand in it.
-Anything else stops the program with exit status 1 and leaves the file where it says.
+Every file has to end in a CheckpointError that leaves the network as it was, or in a right load: of
+torch.save's files, which have checksums, the weights that were saved; of a safetensors file, which
+has none, the numbers that stand in it. Anything else stops the program with exit status 1 and
+leaves the file where it says.
 """
 
 import argparse

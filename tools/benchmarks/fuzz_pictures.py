@@ -1,11 +1,13 @@
-"""Feeds `load_image` with thousands of damaged pictures and links: each ends in a picture or in an ImageError.
+"""Feeds `load_image` with thousands of damaged pictures and links: each ends in a picture or in an
+ImageError.
 
-    python tests/benchmarks/fuzz_pictures.py [--inputs 10000] [--links 500] [--seed 0] [--save fuzz_failures]
+    python tools/benchmarks/fuzz_pictures.py [--inputs 10000] [--links 500] [--seed 0] [--save fuzz_failures]
 
-Whatever else happens is counted, printed and saved, and makes the exit status 1: another exception, a warning, a
-picture that is not RGB, an input that takes longer than 10 seconds. The input at work lies in the same folder under
-the name `current`, so that even one that ends Python itself is not lost. The links are answers of a server on
-loopback, damaged in the same ways: in the status, the headers and the body.
+Whatever else happens is counted, printed and saved, and makes the exit status 1: another exception,
+a warning, a picture that is not RGB, an input that takes longer than 10 seconds. The input at work
+lies in the same folder under the name `current`, so that even one that ends Python itself is not
+lost. The links are answers of a server on loopback, damaged in the same ways: in the status, the
+headers and the body.
 """
 
 import argparse
@@ -109,7 +111,9 @@ def seed_answers(pictures: list[bytes]) -> list[bytes]:
 
 
 def repaired(data: bytes) -> bytes:
-    """A PNG with the right checksum for each of its chunks, so that damage gets past the first check."""
+    """A PNG with the right checksum for each of its chunks, so that damage gets past the first
+    check.
+    """
     out, at = bytearray(data), 8
     while at + 12 <= len(out):
         end = at + 8 + int.from_bytes(out[at : at + 4], "big")

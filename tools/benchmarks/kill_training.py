@@ -1,9 +1,11 @@
-"""Kills a training with checkpoints 50 times at random moments (kill -9) and goes on. By hand, on Linux or macOS:
+"""Kills a training with checkpoints 50 times at random moments (kill -9) and goes on. By hand, on
+Linux or macOS:
 
-    .venv/bin/python tests/benchmarks/kill_training.py [--kills 50]
+    .venv/bin/python tools/benchmarks/kill_training.py [--kills 50]
 
-After each kill the checkpoint has to load and to hold no fewer epochs than before; each training that comes to its end
-has to have the numbers of one that was never stopped, bit for bit. Anything else is an AssertionError.
+After each kill the checkpoint has to load and to hold no fewer epochs than before; each training
+that comes to its end has to have the numbers of one that was never stopped, bit for bit. Anything
+else is an AssertionError.
 """
 
 import argparse

@@ -1,14 +1,14 @@
 """How busy does train() keep the processor? Run by hand, on a machine that does nothing else:
 
-    .venv/bin/python tests/benchmarks/train_throughput.py [--rounds 5] [--images 640] [--notebook 10_mobilenet_v2]
+    .venv/bin/python tools/benchmarks/train_throughput.py [--rounds 5] [--images 640] [--notebook 10_mobilenet_v2]
 
 Prints images per second of train(), and of two other ways to train the same network:
 
     in place   steps on one batch that stays where it is, with no data work at all: the most that is possible
     ordinary   a DataLoader with PIL transforms and two workers, default memory format, `.item()` in each step
 
-All three run in turn, round by round, so that a machine that slows down slows all of them; the ratios are medians
-over the rounds. Each way trains a network of its own from the same weights.
+All three run in turn, round by round, so that a machine that slows down slows all of them; the
+ratios are medians over the rounds. Each way trains a network of its own from the same weights.
 """
 
 import argparse

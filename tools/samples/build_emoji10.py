@@ -1,15 +1,18 @@
 """Build Emoji-10, the sample that stands in for CIFAR-10 where that cannot be had.
 
-The ten classes of CIFAR-10, drawn from emoji of three art styles on random backgrounds: 4,000 training and
-1,000 test images of 32 x 32. Nobody who takes the course needs this program: what it makes is in git.
+The ten classes of CIFAR-10, drawn from emoji of three art styles on random backgrounds: 4,000
+training and 1,000 test images of 32 x 32. Nobody who takes the course needs this program: what it
+makes is in git.
 
-It needs the course's requirements, `pip install resvg-py==0.5.0`, and the icons, fetched into a folder with
+It needs the course's requirements, `pip install resvg-py==0.5.0`, and the icons, fetched into a
+folder with
 
     npm pack @iconify-json/noto@1.2.9 @iconify-json/fluent-emoji-flat@1.2.6 @iconify-json/twemoji@1.2.5
 
-    python data/samples/build_emoji10.py FOLDER        writes beside this file, in about 20 seconds
+    python tools/samples/build_emoji10.py FOLDER        writes into data/samples/, in about 20 seconds
 
-The same seed and the same versions of Pillow and resvg-py give the same bytes. Licences: data/README.md.
+The same seed and the same versions of Pillow and resvg-py give the same bytes. Licences:
+data/README.md.
 """
 
 import argparse
@@ -22,7 +25,7 @@ import numpy as np
 import resvg_py
 from PIL import Image, ImageEnhance, ImageFilter
 
-HERE = Path(__file__).resolve().parent
+OUT = Path(__file__).resolve().parents[2] / "data" / "samples"
 SEED = 10
 SIZE = 32
 SPLITS = {"train": (4_000, 80), "test": (1_000, 40)}  # images, and images in a row of the mosaic
@@ -42,7 +45,9 @@ CODE_POINTS = {
 
 
 def read_glyphs(archive: Path) -> list[list[Image.Image]]:
-    """The glyphs of one icon package, a list for each class: RGBA, drawn at 96 pixels, no empty margin."""
+    """The glyphs of one icon package, a list for each class: RGBA, drawn at 96 pixels, no empty
+    margin.
+    """
     with tarfile.open(archive) as package:
         icons = json.load(package.extractfile("package/icons.json"))
         names = json.load(package.extractfile("package/chars.json"))
@@ -71,7 +76,9 @@ def draw_background(rng: np.random.Generator) -> Image.Image:
 
 
 def vary_glyph(glyph: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """The glyph flipped or not, turned by up to 25 degrees, 18 to 34 pixels long, its colours changed."""
+    """The glyph flipped or not, turned by up to 25 degrees, 18 to 34 pixels long, its colours
+    changed.
+    """
     if rng.random() < 0.5:
         glyph = glyph.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     glyph = glyph.rotate(rng.uniform(-25, 25), Image.Resampling.BICUBIC, expand=True)
@@ -124,9 +131,11 @@ def draw_image(glyph: Image.Image, rng: np.random.Generator) -> np.ndarray:
 def build_split(
     glyphs: list[list[list[Image.Image]]], images: int, columns: int, rng: np.random.Generator
 ) -> tuple[Image.Image, dict[str, str]]:
-    """One split: its mosaic, and the class and the style of each image, row by row, as strings of digits.
+    """One split: its mosaic, and the class and the style of each image, row by row, as strings of
+    digits.
 
-    Every class is as often as every other; inside a class the styles take turns, and in each the glyphs.
+    Every class is as often as every other; inside a class the styles take turns, and in each the
+    glyphs.
     """
     drawn = []
     for label in range(len(CODE_POINTS)):
@@ -147,7 +156,7 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path, help="where `npm pack` put the three .tgz files")
     parser.add_argument(
-        "--out", type=Path, default=HERE, help="where to write (default: beside the program)"
+        "--out", type=Path, default=OUT, help="where to write (default: data/samples/)"
     )
     args = parser.parse_args()
 

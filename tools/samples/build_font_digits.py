@@ -1,11 +1,13 @@
 """Draw Font digits, the sample that stands in for MNIST where that cannot be had.
 
-0 to 9 in 17 fonts that come with matplotlib, moved, turned, slanted, stretched, thickened; light on dark: 4,000 training
-and 1,000 test images of 28 x 28. Nobody who takes the course needs this program: what it makes is in git.
+0 to 9 in 17 fonts that come with matplotlib, moved, turned, slanted, stretched, thickened; light on
+dark: 4,000 training and 1,000 test images of 28 x 28. Nobody who takes the course needs this
+program: what it makes is in git.
 
-    python data/samples/build_font_digits.py        writes beside this file, in a few seconds
+    python tools/samples/build_font_digits.py        writes into data/samples/, in a few seconds
 
-The same version of Pillow gives the same bytes; another one may draw the edges a little differently.
+The same version of Pillow gives the same bytes; another one may draw the edges a little
+differently.
 """
 
 import json
@@ -16,7 +18,7 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-HERE = Path(__file__).resolve().parent
+OUT = Path(__file__).resolve().parents[2] / "data" / "samples"
 ROW = 50  # images in a row of the mosaic
 # Of the fonts that matplotlib brings, those whose digits look as one expects: DejaVu Sans Mono has a dot in
 # its zero, cmmi10 has old-style figures, and most STIX fonts have no digits at all.
@@ -30,7 +32,9 @@ FONT_DIGITS = {"train": 4_000, "test": 1_000}  # images in each split
 
 
 def font_digits(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Images uint8 [count, 28, 28] and labels int64 [count]; each count has random draws of its own."""
+    """Images uint8 [count, 28, 28] and labels int64 [count]; each count has random draws of its
+    own.
+    """
     rng = np.random.default_rng([28, count])
     glyphs = [
         [(_draw_digit(font, d, 0), _draw_digit(font, d, 1)) for d in "0123456789"] for font in FONTS
@@ -44,7 +48,9 @@ def font_digits(count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _draw_digit(font: str, digit: str, bold: int) -> Image.Image:
-    """One digit, white on black, 80 x 80, its ink in the middle; `bold` adds that many pixels all round."""
+    """One digit, white on black, 80 x 80, its ink in the middle; `bold` adds that many pixels all
+    round.
+    """
     file = Path(matplotlib.get_data_path(), "fonts", "ttf", f"{font}.ttf")
     face = ImageFont.truetype(str(file), 60, layout_engine=ImageFont.Layout.BASIC)
     left, top, right, bottom = face.getbbox(digit, stroke_width=bold)
@@ -57,7 +63,8 @@ def _draw_digit(font: str, digit: str, bold: int) -> Image.Image:
 def _place_digit(glyph: Image.Image, rng: np.random.Generator) -> np.ndarray:
     """The digit turned by up to 25 degrees, slanted, stretched, and up to 2 pixels off the middle.
 
-    Returns uint8 [28, 28], the digit 15 to 20 pixels high. Drawn at 56 x 56 and halved: smooth edges.
+    Returns uint8 [28, 28], the digit 15 to 20 pixels high. Drawn at 56 x 56 and halved: smooth
+    edges.
     """
     angle, slant = math.radians(rng.uniform(-25, 25)), rng.uniform(-0.4, 0.4)
     height = rng.uniform(
@@ -84,6 +91,6 @@ if __name__ == "__main__":
         images, labels = font_digits(count)
         rows = images.reshape(count // ROW, ROW, 28, 28).transpose(0, 2, 1, 3).reshape(-1, ROW * 28)
         mosaic = Image.fromarray(rows)
-        mosaic.save(HERE / f"font_digits_{split}.webp", lossless=True, quality=100, method=6)
+        mosaic.save(OUT / f"font_digits_{split}.webp", lossless=True, quality=100, method=6)
         record[split] = {"labels": "".join(map(str, labels))}
-    (HERE / "font_digits.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    (OUT / "font_digits.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

@@ -1,12 +1,14 @@
-"""What does each part of the recipe bring? Trains a network many times, with one thing changed each time:
+"""What does each part of the recipe bring? Trains a network many times, with one thing changed each
+time:
 
-    .venv/bin/python tests/benchmarks/study_recipe.py SIZES|RECIPE|FULL|SENET [--images 10000] [--seeds 3]
+    .venv/bin/python tools/studies/recipe.py SIZES|RECIPE|FULL|SENET [--images 10000] [--seeds 3]
 
-The accuracies are those on 5,000 training images that are held out; the test set is never looked at. SIZES: small
-images first, where each row may use about as much time as six epochs at 32 x 32. RECIPE: one change each to what
-SIZES decided, the same epochs. FULL: whether that holds for the length of a full run, with --images 45000; SENET: how
-many epochs SENet-18 needs; both are for a GPU. Writes data/results/study_<name>.json after every run; runs that are in
-it already are not made again. Real CIFAR-10 only.
+The accuracies are those on 5,000 training images that are held out; the test set is never looked
+at. SIZES: small images first, where each row may use about as much time as six epochs at 32 x 32.
+RECIPE: one change each to what SIZES decided, the same epochs. FULL: whether that holds for the
+length of a full run, with --images 45000; SENET: how many epochs SENet-18 needs; both are for a
+GPU. Writes data/results/study_<name>.json after every run; runs that are in it already are not made
+again. Real CIFAR-10 only.
 """
 
 import argparse
@@ -77,7 +79,9 @@ SENET = {
 
 
 class Crops(Batches):
-    """Windows of `side` pixels at a random place of the shifted image, in place of a smaller copy of it."""
+    """Windows of `side` pixels at a random place of the shifted image, in place of a smaller copy
+    of it.
+    """
 
     def prepare(self, images: Tensor) -> Tensor:
         side, self.side = self.side, None
@@ -90,7 +94,9 @@ class Crops(Batches):
 
 
 def accuracy(build_network, recipe: dict, seed: int, train_set, held_out) -> tuple[float, float]:
-    """(accuracy on the held-out images after the last epoch, seconds of processor time for the training)."""
+    """(accuracy on the held-out images after the last epoch, seconds of processor time for the
+    training).
+    """
     torch.manual_seed(seed)
     net = build_network().to(config.device)
     loader_type = Crops if recipe["crop"] else Batches
