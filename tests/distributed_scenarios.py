@@ -7,7 +7,6 @@ Each scenario is a function of a folder of its own that returns numbers and tens
 import contextlib
 import io
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +47,7 @@ def run(net: nn.Module, images=96, epochs=4, seed=7, loader=None, **options: Any
     tests = Batches(make_set(37, 1), 9, device=CPU)
     options = {"verbose": False, "criterion": nn.CrossEntropyLoss(label_smoothing=0.1)} | options
     history = train(net, loader, tests, epochs, optimizer, device=CPU, **options)
-    return {"history": asdict(history), "weights": net.state_dict()}
+    return {"history": history.as_lists(), "weights": net.state_dict()}
 
 
 def no_norm(folder: Path) -> dict:

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from utils import config
-from utils.machinery import hardware
+from utils.machinery import precision
 
 
 @pytest.fixture
@@ -160,9 +160,9 @@ def test_paths_inside_the_course_are_shown_without_the_folders_above_it(tmp_path
 @pytest.mark.parametrize(("has", "expected"), [(True, torch.bfloat16), (False, torch.float16)])
 def test_the_precision_on_a_gpu_is_one_that_it_has(read, monkeypatch, has, expected):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has)
-    assert hardware.autocast_dtype(torch.device("cuda"), read().precision) == expected
-    assert hardware.autocast_dtype(torch.device("mps"), "auto") == torch.float32
-    assert hardware.autocast_dtype(torch.device("cpu"), "float16") == torch.float16
+    assert precision.autocast_dtype(torch.device("cuda"), read().precision) == expected
+    assert precision.autocast_dtype(torch.device("mps"), "auto") == torch.float32
+    assert precision.autocast_dtype(torch.device("cpu"), "float16") == torch.float16
 
 
 @pytest.mark.parametrize("has", ["_is_avx512_bf16_supported", "_is_amx_tile_supported", ""])
@@ -174,15 +174,15 @@ def test_a_cpu_with_bfloat16_uses_it_for_ordinary_convolutions(monkeypatch, has)
         nn.Sequential(nn.Conv2d(8, 8, 3, groups=8)),
     )
     cpu, expected = torch.device("cpu"), torch.bfloat16 if has else torch.float32
-    assert hardware.autocast_dtype(cpu, "auto", dense) == expected
-    assert hardware.autocast_dtype(cpu, "auto", nn.Sequential(dense, depthwise)) == torch.float32
-    assert hardware.autocast_dtype(cpu, "float32", dense) == torch.float32
-    assert hardware.autocast_dtype(cpu, "auto") == torch.float32
+    assert precision.autocast_dtype(cpu, "auto", dense) == expected
+    assert precision.autocast_dtype(cpu, "auto", nn.Sequential(dense, depthwise)) == torch.float32
+    assert precision.autocast_dtype(cpu, "float32", dense) == torch.float32
+    assert precision.autocast_dtype(cpu, "auto") == torch.float32
 
 
 def test_the_c_library_is_asked_to_keep_large_blocks(monkeypatch):
     monkeypatch.setattr(ctypes, "CDLL", Mock())
-    hardware.keep_large_blocks()
+    config.keep_large_blocks()
     asked = dict(call.args for call in ctypes.CDLL.return_value.mallopt.call_args_list)
     m_trim_threshold, m_mmap_threshold = -1, -3  # of glibc's malloc.h
     assert asked[m_mmap_threshold] >= 2**30
@@ -196,5 +196,5 @@ def test_a_system_without_mallopt_goes_on_without_a_word(monkeypatch, capsys):
         Mock(side_effect=TypeError),
     ):
         monkeypatch.setattr(ctypes, "CDLL", library)
-        hardware.keep_large_blocks()
+        config.keep_large_blocks()
     assert capsys.readouterr().out == ""

@@ -13,7 +13,8 @@ import distributed_scenarios as scenarios
 import pytest
 import torch
 
-from utils.machinery import checkpoint, distributed, hardware
+from utils import config
+from utils.machinery import checkpoint, distributed
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -127,4 +128,4 @@ def test_each_process_takes_the_gpu_of_its_number_and_on_a_mac_the_cpu(monkeypat
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     for gpu, expected in ((True, "cuda:1"), (False, "cpu")):
         monkeypatch.setattr(torch.cuda, "is_available", lambda gpu=gpu: gpu)
-        assert hardware.working_device("", "1") == torch.device(expected)
+        assert config.working_device("", "1") == torch.device(expected)

@@ -80,7 +80,7 @@ def test_a_small_network_learns_a_simple_problem(parts):
     history = train(**parts | {"epochs": 8})
     assert history.test_accuracy[-1] == 1
     assert history.train_loss[-1] < 0.5 * history.train_loss[0]
-    assert {len(figures) for figures in vars(history).values() if isinstance(figures, list)} == {8}
+    assert {len(figures) for figures in history.as_lists().values()} == {8}
 
 
 def test_the_history_counts_images_and_its_test_loss_is_plain_cross_entropy():
@@ -199,10 +199,10 @@ def test_channels_come_last_but_where_that_harms(parts):
         "cuda": torch.channels_last,
         "cpu": torch.channels_last,
     }
-    formats = {kind: module._memory_format(torch.device(kind), parts["net"]) for kind in expected}
+    formats = {kind: module.memory_format(torch.device(kind), parts["net"]) for kind in expected}
     assert formats == expected
     depthwise = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 3, groups=8))
-    formats = {kind: module._memory_format(torch.device(kind), depthwise) for kind in expected}
+    formats = {kind: module.memory_format(torch.device(kind), depthwise) for kind in expected}
     assert formats == expected | {"cuda": torch.contiguous_format}
     seen, last = set(), {"memory_format": torch.channels_last}
     parts["net"].stem[0].register_forward_pre_hook(
@@ -274,7 +274,7 @@ def test_a_tensorboard_that_cannot_write_ends_nothing(parts, tmp_path, monkeypat
 @pytest.mark.parametrize("loader", ["train_loader", "test_loader"])
 def test_the_stop_button_keeps_whole_epochs(parts, capsys, loader):
     history = train(**parts | {"epochs": 3, loader: Stream(parts[loader], stop=3)})
-    assert {len(figures) for figures in vars(history).values() if isinstance(figures, list)} == {2}
+    assert {len(figures) for figures in history.as_lists().values()} == {2}
     assert "Stopped in epoch 3" in capsys.readouterr().out
 
 

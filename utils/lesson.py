@@ -61,7 +61,7 @@ def network_to_show(net: nn.Module, history: History, folder: Path) -> tuple[nn.
         f"{yours} What follows shows the course's: {record['accuracy']:.2%} after {record['epochs']} epochs on all "
         f"{record['train_images']:,} images, {record['seconds'] / 60:.0f} minutes on {record['device']}."
     )
-    return shown, History(**record["by_epoch"])
+    return shown, History.from_lists(record["by_epoch"])
 
 
 def ablation(

@@ -11,7 +11,7 @@ from torch import nn
 
 from utils.data import Batches, ImageSet
 from utils.machinery.pictures import ImageError, decode_image, middle_square, open_image, to_rgb
-from utils.machinery.run import evaluation_mode
+from utils.machinery.precision import evaluation_mode
 from utils.machinery.web import fetch, serve_folder
 
 __all__ = ["ImageError", "Prediction", "load_image", "predict", "serve_folder"]

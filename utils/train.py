@@ -4,9 +4,10 @@
 around them (checks, checkpoints, TensorBoard, several processes) is in `utils/machinery/`: in a first reading, skip it.
 """
 
+import math
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,42 +20,98 @@ from tqdm import tqdm
 from utils import config
 from utils.machinery import checks, distributed
 from utils.machinery.checks import TrainingError, check_finite, check_outputs
-from utils.machinery.hardware import autocast_dtype, has_depthwise
-from utils.machinery.run import Run, evaluation_mode
+from utils.machinery.precision import autocast_dtype, evaluation_mode, memory_format
+from utils.machinery.run import Run
 
 Loader = Iterable[tuple[Tensor, Tensor]]  # Batches, or a torch.utils.data.DataLoader
 
 
-@dataclass
-class History:
-    """What training measured: one entry an epoch. Accuracies are fractions from 0 to 1, losses means over images.
+class Epoch(NamedTuple):
+    """What one epoch measured. Accuracies are fractions from 0 to 1, losses means over images.
 
-    The training figures are those of the network while it learned, with augmentation and dropout, so early in
-    training they can lie below the test figures. The test loss is plain cross-entropy, whatever the criterion.
+    The training figures are those of the network while it learned, with augmentation and dropout,
+    so early in training they can lie below the test figures. The test loss is plain cross-entropy,
+    whatever the criterion; without a test the test figures are nan.
     """
 
-    train_loss: list[float] = field(default_factory=list)
-    train_accuracy: list[float] = field(default_factory=list)
-    test_loss: list[float] = field(default_factory=list)
-    test_accuracy: list[float] = field(default_factory=list)
-    learning_rate: list[float] = field(default_factory=list)  # of the epoch's last batch
-    seconds: list[float] = field(default_factory=list)  # training and testing together
-    images_per_second: list[float] = field(default_factory=list)  # of the training part
-    height: list[int] = field(
-        default_factory=list
-    )  # of the images, in pixels, in training and testing
-    learning_rates: list[list[float]] = field(
-        default_factory=list
-    )  # of each batch, a list an epoch
+    train_loss: float = math.nan
+    train_accuracy: float = math.nan
+    test_loss: float = math.nan
+    test_accuracy: float = math.nan
+    learning_rate: float = math.nan  # of the epoch's last batch
+    seconds: float = math.nan  # training and testing together
+    images_per_second: float = math.nan  # of the training part
+    height: int = 0  # of the images, in pixels, in training and testing
+    learning_rates: Sequence[float] = ()  # of each batch
+
+
+@dataclass
+class History:
+    """What training measured: a record for each epoch, and each figure as a list over the epochs."""
+
+    epochs: list[Epoch] = field(default_factory=list)
     device: str = ""  # in words
     precision: str = ""  # "float32", "bfloat16" or "float16"
+    stopped: bool = False  # by Ctrl-C or the stop button
 
     def __len__(self) -> int:
-        return len(self.train_loss)
+        return len(self.epochs)
 
-    def append(self, **epoch: Any) -> None:
-        """Add an epoch: a value for each list, all at once, so that Ctrl-C cannot come between them."""
-        vars(self).update({name: [*getattr(self, name), value] for name, value in epoch.items()})
+    def append(self, **figures: Any) -> None:
+        """Add an epoch, by the names of an `Epoch`; what is not given is nan."""
+        self.epochs.append(Epoch(**figures))
+
+    @property
+    def train_loss(self) -> list[float]:
+        return [epoch.train_loss for epoch in self.epochs]
+
+    @property
+    def train_accuracy(self) -> list[float]:
+        return [epoch.train_accuracy for epoch in self.epochs]
+
+    @property
+    def test_loss(self) -> list[float]:
+        return [epoch.test_loss for epoch in self.epochs]
+
+    @property
+    def test_accuracy(self) -> list[float]:
+        return [epoch.test_accuracy for epoch in self.epochs]
+
+    @property
+    def learning_rate(self) -> list[float]:
+        return [epoch.learning_rate for epoch in self.epochs]
+
+    @property
+    def seconds(self) -> list[float]:
+        return [epoch.seconds for epoch in self.epochs]
+
+    @property
+    def images_per_second(self) -> list[float]:
+        return [epoch.images_per_second for epoch in self.epochs]
+
+    @property
+    def height(self) -> list[int]:
+        return [epoch.height for epoch in self.epochs]
+
+    @property
+    def learning_rates(self) -> list[Sequence[float]]:
+        return [epoch.learning_rates for epoch in self.epochs]
+
+    def as_lists(self) -> dict[str, list]:
+        """Every figure as a list over the epochs, by its name: what records and checkpoints hold."""
+        return {name: [getattr(epoch, name) for epoch in self.epochs] for name in Epoch._fields}
+
+    @classmethod
+    def from_lists(
+        cls, by_epoch: Mapping[str, Sequence], device: str = "", precision: str = ""
+    ) -> "History":
+        """The opposite of `as_lists`; a figure that is missing, or null in a record, is nan."""
+        history = cls(device=device, precision=precision)
+        names = [name for name in Epoch._fields if by_epoch.get(name)]
+        for values in zip(*(by_epoch[name] for name in names), strict=True):
+            figures = dict(zip(names, values, strict=True))
+            history.append(**{name: value for name, value in figures.items() if value is not None})
+        return history
 
 
 class Trained(NamedTuple):
@@ -138,7 +195,7 @@ def evaluate(
     loader: Loader,
     *,
     device: torch.device | str | None = None,
-    precision: str = config.precision,
+    precision: str | None = None,
 ) -> Evaluation:
     """Test `net` on all images of `loader`, without learning.
 
@@ -146,6 +203,7 @@ def evaluate(
     precision: as for `train`. TrainingError if the loader is empty or does not fit the network.
     """
     device = _prepare(net, device)
+    precision = precision or config.precision
     dtype = autocast_dtype(device, precision, net)
     loss_sum, all_probabilities, all_labels = 0.0, [], []
     with evaluation_mode(net):
@@ -166,7 +224,7 @@ def evaluate(
 def train(
     net: nn.Module,
     train_loader: Loader,
-    test_loader: Loader,
+    test_loader: Loader | None,
     epochs: int,
     optimizer: torch.optim.Optimizer,
     criterion: Callable[[Any, Tensor], Tensor],
@@ -178,7 +236,7 @@ def train(
     resume: bool = False,
     clip: float | None = None,
     device: torch.device | str | None = None,
-    precision: str = config.precision,
+    precision: str | None = None,
 ) -> History:
     """Train `net` for `epochs` epochs and test it after each one; returns the History.
 
@@ -193,6 +251,7 @@ def train(
     do not fit together or a loss is not finite, CheckpointError if there is no going on from the checkpoint.
     """
     device = _prepare(net, device)
+    precision = precision or config.precision
     loaders, keep = (train_loader, test_loader), (save_path, writer, verbose)
     run = Run(net, loaders, epochs, optimizer, criterion, scheduler, *keep, device, precision)
     history = run.begin(History(), resume)
@@ -209,14 +268,17 @@ def train(
             }
             trained = train_epoch(model, train_loader, optimizer, criterion, each_batch, **options)
             trained_in = time.perf_counter() - start
-            test = evaluate(net, test_loader, device=device, precision=precision)
+            test_loss, test_accuracy = math.nan, math.nan
+            if test_loader is not None:
+                test = evaluate(net, test_loader, device=device, precision=precision)
+                test_loss, test_accuracy = test.loss, test.accuracy
             if scheduler is not None and each_batch is None:
                 scheduler.step()
             history.append(
                 train_loss=trained.loss,
                 train_accuracy=trained.accuracy,
-                test_loss=test.loss,
-                test_accuracy=test.accuracy,
+                test_loss=test_loss,
+                test_accuracy=test_accuracy,
                 learning_rate=trained.learning_rates[-1],
                 seconds=time.perf_counter() - start,
                 images_per_second=trained.images / trained_in,
@@ -245,23 +307,15 @@ def parameter_groups(net: nn.Module, weight_decay: float) -> list[dict[str, Any]
 def _prepare(net: nn.Module, device: torch.device | str | None) -> torch.device:
     """Put the network on the device, its maps with the channels last; returns the device."""
     device = torch.device(device or config.device)
-    net.to(device, memory_format=_memory_format(device, net))
+    net.to(device, memory_format=memory_format(device, net))
     return device
-
-
-def _memory_format(device: torch.device, net: nn.Module) -> torch.memory_format:
-    """channels_last makes convolutions faster; on Apple's GPU batch norms then learn wrongly (pytorch#175189), and on
-    NVIDIA's, depthwise ones are many times slower in it."""
-    if device.type == "cuda" and has_depthwise(net):
-        return torch.contiguous_format
-    return torch.preserve_format if device.type == "mps" else torch.channels_last
 
 
 def _batches(
     loader: Loader, net: nn.Module, device: torch.device, title: str | None = None
 ) -> Iterator[tuple]:
     """The loader's batches on the device, as float32 and int64; with a text bar, since widgets cannot be saved."""
-    layout, images = _memory_format(device, net), None
+    layout, images = memory_format(device, net), None
     silent = (
         {"disable": True} if title is None else {}
     )  # not False, which would overrule TQDM_DISABLE=1

@@ -1,5 +1,4 @@
-"""What does each part of the recipe bring? Trains a network many times, with one thing changed each
-time:
+"""What does each part of the recipe bring? Trains a network many times, one thing changed each time:
 
     .venv/bin/python tools/studies/recipe.py SIZES|RECIPE|FULL|SENET [--images 10000] [--seeds 3]
 
@@ -26,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from utils import config
 from utils.data import Batches, balanced_indices, load_cifar10
 from utils.lesson import networks
-from utils.machinery.hardware import autocast_dtype, device_name, has_depthwise
+from utils.machinery.precision import autocast_dtype, device_name, has_depthwise
 from utils.train import evaluate, parameter_groups, train_epoch
 
 BASE = {
@@ -79,9 +78,7 @@ SENET = {
 
 
 class Crops(Batches):
-    """Windows of `side` pixels at a random place of the shifted image, in place of a smaller copy
-    of it.
-    """
+    """Windows of `side` pixels at a random place of the image, in place of a smaller copy."""
 
     def prepare(self, images: Tensor) -> Tensor:
         side, self.side = self.side, None
@@ -94,9 +91,7 @@ class Crops(Batches):
 
 
 def accuracy(build_network, recipe: dict, seed: int, train_set, held_out) -> tuple[float, float]:
-    """(accuracy on the held-out images after the last epoch, seconds of processor time for the
-    training).
-    """
+    """(accuracy on the held-out images after the last epoch, processor seconds of training)."""
     torch.manual_seed(seed)
     net = build_network().to(config.device)
     loader_type = Crops if recipe["crop"] else Batches

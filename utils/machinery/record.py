@@ -14,7 +14,7 @@ from torch import nn
 
 from utils import config
 from utils.machinery.checkpoint import CheckpointError, describe, write_bytes
-from utils.machinery.hardware import autocast_dtype, device_name
+from utils.machinery.precision import autocast_dtype, device_name
 from utils.machinery.stages import count
 
 
@@ -43,7 +43,7 @@ def write_record(
     image_shape = list(next(iter(train_loader))[0].shape[1:])
     full_size = [height == image_shape[1] for height in history.height]
     speeds = [v for v, full in zip(history.images_per_second, full_size, strict=False) if full]
-    by_epoch = {name: values for name, values in vars(history).items() if isinstance(values, list)}
+    by_epoch = history.as_lists()
     by_epoch["learning_rates"] = [
         [float(f"{r:.4g}") for r in rates[::10]] for rates in history.learning_rates
     ]

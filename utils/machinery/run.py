@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from torch import nn
 
 from utils import config
 from utils.machinery import checkpoint, checks, distributed
-from utils.machinery.hardware import autocast_dtype, device_name
+from utils.machinery.precision import autocast_dtype, device_name
 
 # What TensorBoard gets: "loss/train" is the History's train_loss, and so on.
 SCALARS = (
@@ -53,8 +52,9 @@ class Run:
         device,
         precision,
     ) -> None:
-        checks.check_parts(net, loaders, optimizer, scheduler)
-        self.net, self.loaders, self.epochs, self.scheduler = net, loaders, epochs, scheduler
+        checks.check_parts(net, [loader for loader in loaders if loader is not None], optimizer, scheduler)
+        self.net, self.epochs, self.scheduler = net, epochs, scheduler
+        self.loaders = [loader for loader in loaders if loader is not None]
         self.parts = {"optimizer": optimizer} | (
             {"scheduler": scheduler} if scheduler is not None else {}
         )
@@ -119,7 +119,10 @@ class Run:
                 f"{shown} is of {done} epochs already: ask for {done} or more."
             )
         checkpoint.fit(self.net, found["net"], shown)
-        vars(self.history).update(found["history"])
+        stored = type(self.history).from_lists(
+            found["history"], found["history"]["device"], found["history"]["precision"]
+        )
+        vars(self.history).update(vars(stored))
         for name, part in self.parts.items():
             if found[name]:  # a scaler that was not needed has no state
                 part.load_state_dict(found[name])
@@ -146,7 +149,7 @@ class Run:
             state = {name: part.state_dict() for name, part in self.parts.items()} | {
                 "what": self.what
             }
-            state |= {"net": checkpoint.weights_of(self.net), "history": asdict(self.history)}
+            state |= {"net": checkpoint.weights_of(self.net), "history": self.history.as_lists() | {"device": self.history.device, "precision": self.history.precision}}
             cuda = torch.cuda.get_rng_state_all() if self.device.type == "cuda" else []
             state |= {"random": torch.get_rng_state(), "random_cuda": cuda}
             try:
@@ -158,11 +161,7 @@ class Run:
         self._report(epoch)
 
     def _report(self, epoch: int) -> None:
-        figures = {
-            name: values[epoch - 1]
-            for name, values in vars(self.history).items()
-            if isinstance(values, list)
-        }
+        figures = self.history.epochs[epoch - 1]._asdict()
         if self.verbose:
             print(
                 f"epoch {epoch:>{len(str(self.epochs))}}/{self.epochs}, {figures['height']} px"
@@ -197,6 +196,7 @@ class Run:
         if (
             kind is KeyboardInterrupt and distributed.world_size() == 1
         ):  # several could not end in the same batch
+            self.history.stopped = True
             self.start_epoch(self.epochs)  # so that what follows sees images of full size
             print(f"Stopped in epoch {done + 1}; the history holds the {done} before it.")
             if self.path and done:
