@@ -1,4 +1,4 @@
-"""What every notebook of the course shares; the modules go from config (lowest) to lesson (highest).
+"""What every notebook of the course shares; modules from config (lowest) to lesson (highest).
 
 An older Python ends here, with one sentence; so it must be able to read these lines.
 """
