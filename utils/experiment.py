@@ -24,7 +24,7 @@ from tqdm import tqdm
 from utils import config
 from utils.data import Batches, ImageSet, balanced_indices, load_cifar10
 from utils.machinery.checkpoint import write_bytes
-from utils.machinery.hardware import device_name
+from utils.machinery.precision import device_name
 from utils.train import History, evaluate, parameter_groups, train
 
 UNITS = {"s": 1.0, "ms": 1e3, "µs": 1e6}  # of the stopwatch, in a second
