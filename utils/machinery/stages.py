@@ -19,16 +19,15 @@ class Stage(NamedTuple):
 
     name: str
     channels: int
-    height: int
-    width: int
+    size: list[int]  # height and width; of tokens, their number
     parameters: int
     millions: float  # of multiply-adds
 
 
 class Count(NamedTuple):
-    """For one image: the shape [C, H, W] that leaves each module, and each one's multiply-adds."""
+    """For one image: the shape that leaves each module, and each one's multiply-adds."""
 
-    shapes: dict[nn.Module, list[int]]
+    shapes: dict[nn.Module, list[int]]  # [C, H, W], [C], or [tokens, C]
     mult_adds: dict[nn.Module, int]  # with those of the modules inside
 
 
@@ -40,7 +39,8 @@ def count(net: nn.Module, shape: tuple[int, ...]) -> Count:
     shapes: dict[nn.Module, list[int]] = {}
 
     def note(module: nn.Module, _inputs: Any, output: Any) -> None:
-        shapes[module] = list(output.shape[1:]) if isinstance(output, torch.Tensor) else []
+        if isinstance(output, torch.Tensor):
+            shapes[module] = list(output.shape[1:])
 
     counter = FlopCounterMode(display=False)
     image = torch.zeros(1, *shape, device=next(net.parameters()).device)
@@ -87,7 +87,7 @@ def stage_table(
 
     print(f"{'':{name_width}}  channels      map   parameters{'':14}multiply-adds, millions")
     for row in rows:
-        size = f"{row.height} × {row.width}"
+        size = " × ".join(map(str, row.size))
         print(
             f"{row.name:{name_width}}  {row.channels:8,}  {size:>7}  "
             f"{row.parameters:11,} {_bar(row.parameters, most_parameters):{BAR}} "
@@ -100,10 +100,14 @@ def stage_table(
 
 def _row(name: str, stage: nn.Module, counted: Count) -> Stage:
     """What was counted for one part of the network."""
-    channels, *sides = _last_shape(stage, counted.shapes)
-    height, width = sides or (1, 1)
+    shape = _last_shape(stage, counted.shapes)
+    if len(shape) == 2:
+        tokens, channels = shape
+        size = [tokens]
+    else:
+        channels, *size = shape
     parameters = sum(p.numel() for p in stage.parameters())
-    return Stage(name, channels, height, width, parameters, _mult_adds(stage, counted) / 1e6)
+    return Stage(name, channels, size or [1, 1], parameters, _mult_adds(stage, counted) / 1e6)
 
 
 def _last_shape(stage: nn.Module, shapes: dict[nn.Module, list[int]]) -> list[int]:
@@ -118,9 +122,8 @@ def _last_shape(stage: nn.Module, shapes: dict[nn.Module, list[int]]) -> list[in
 
 def _mult_adds(stage: nn.Module, counted: Count) -> int:
     """The multiply-adds of a stage; of one that is not called itself, those of its parts."""
-    if stage in counted.shapes:
-        return counted.mult_adds[stage]
-    return sum(_mult_adds(part, counted) for part in stage.children())
+    own = counted.mult_adds.get(stage, 0)
+    return own or sum(_mult_adds(part, counted) for part in stage.children())
 
 
 def _bar(number: float, most: float) -> str:
