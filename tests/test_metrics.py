@@ -6,9 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from utils.metrics import confusion_matrix, most_confident_mistakes, per_class_accuracy
+from utils.metrics import (
+    confusion_matrix,
+    most_confident_mistakes,
+    most_frequent_mistakes,
+    per_class_accuracy,
+)
 
-# Six images of three classes: both cats right, one dog of two taken for a cat, both birds for something else.
+# Six images of three classes: both cats right, one dog of two taken for a cat,
+# both birds for something else.
 LABELS = [0, 0, 1, 1, 2, 2]
 PREDICTIONS = [0, 0, 0, 1, 1, 0]
 MATRIX = [[2, 0, 0], [1, 1, 0], [1, 1, 0]]
@@ -80,3 +86,12 @@ def test_all_three_against_loops(seed):
     mistakes.sort(key=lambda i: -max(probabilities[i]))  # sort() keeps the order of equals
     for count in (0, 1, 12, 1000):
         assert most_confident_mistakes(probabilities, labels, count).tolist() == mistakes[:count]
+
+
+def test_most_frequent_mistakes_are_pairs_of_names_and_leave_out_what_is_right():
+    matrix = [[90, 3, 7], [12, 80, 8], [0, 0, 100]]
+    assert most_frequent_mistakes(matrix, ("cat", "dog", "ship"), count=2) == [
+        (12, "dog", "cat"),
+        (8, "dog", "ship"),
+    ]
+    assert most_frequent_mistakes([[5, 0], [0, 5]], ("cat", "dog")) == []

@@ -7,21 +7,31 @@ from numpy.typing import ArrayLike
 def confusion_matrix(labels: ArrayLike, predictions: ArrayLike, classes: int) -> np.ndarray:
     """How often images of each true class were given each predicted class.
 
-    labels, predictions: integers [N], each from 0 to classes - 1. Returns int64 [classes, classes]: the rows
-    are the true classes, the columns the predicted ones, so that row k sums to the images of class k.
+    labels, predictions: integers [N], each from 0 to classes - 1, else ValueError. Returns int64
+    [classes, classes]: the rows are the true classes, the columns the predicted ones, so that row k
+    sums to the images of class k.
     """
-    cells = np.ravel_multi_index((np.asarray(labels), np.asarray(predictions)), (classes, classes))
+    pairs = (np.asarray(labels), np.asarray(predictions))
+    for numbers in pairs:
+        if numbers.size and (numbers.min() < 0 or numbers.max() >= classes):
+            raise ValueError(
+                f"Labels and predictions of {classes} classes run from 0 to {classes - 1}, not "
+                f"from {numbers.min()} to {numbers.max()}: give the right number of classes."
+            )
+    cells = np.ravel_multi_index(pairs, (classes, classes))
     return np.bincount(cells, minlength=classes**2).reshape(classes, classes)
 
 
 def per_class_accuracy(matrix: ArrayLike) -> np.ndarray:
     """The share of each class's images that were recognised (also called the recall of the class).
 
-    matrix: counts [K, K] as confusion_matrix returns them. Returns float64 [K], fractions; nan for a class
-    that has no images.
+    matrix: counts [K, K] as confusion_matrix returns them. Returns float64 [K], fractions; nan for
+    a class that has no images.
     """
-    right, images = np.diagonal(matrix), np.sum(matrix, axis=1)
-    return np.divide(right, images, out=np.full(len(images), np.nan), where=images > 0)
+    right = np.diagonal(matrix)
+    images = np.sum(matrix, axis=1)
+    accuracy = np.full(len(images), np.nan)
+    return np.divide(right, images, out=accuracy, where=images > 0)
 
 
 def most_confident_mistakes(
@@ -29,10 +39,12 @@ def most_confident_mistakes(
 ) -> np.ndarray:
     """The images whose wrong class was given the highest probability.
 
-    probabilities: float [N, K]; labels: integers [N]. Returns int64 indices into them, most confident first:
-    `count`, or fewer where the network made fewer mistakes. Of equally confident ones the earlier comes first.
+    probabilities: float [N, K]; labels: integers [N]. Returns int64 indices into them, most
+    confident first: `count`, or fewer where the network made fewer mistakes. Of equally confident
+    ones the earlier comes first.
     """
     probabilities = np.asarray(probabilities)
-    wrong = np.flatnonzero(probabilities.argmax(axis=1) != np.asarray(labels))
+    predictions = probabilities.argmax(axis=1)
+    wrong = np.flatnonzero(predictions != np.asarray(labels))
     confidence = probabilities[wrong].max(axis=1)
     return wrong[np.argsort(-confidence, kind="stable")[:count]]
