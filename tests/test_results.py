@@ -1,7 +1,8 @@
-"""Records, the weights that come with the course, README's tables: do they belong together, and are they true?
+"""Records, the weights that come with the course, README's tables: do they belong together, and are
+they true?
 
-One test computes every accuracy again, from the weights and all real test images. It takes some minutes, so it is run by
-hand, with the data in data/:
+One test computes every accuracy again, from the weights and all real test images. It takes some
+minutes, so it is run by hand, with the data in data/:
 
     .venv/bin/python -m pytest tests/test_results.py -m by_hand
 """
@@ -76,7 +77,9 @@ def test_records_are_of_full_runs_and_agree_with_themselves(name):
 
 @pytest.mark.parametrize("part", ["course", "results"])
 def test_readme_says_what_notebooks_and_records_say(part):
-    """Notebooks that were added since may be missing from README, for the one who added them to see."""
+    """Notebooks that were added since may be missing from README, for the one who added them to
+    see.
+    """
     readme = (config.root / "README.md").read_text(encoding="utf-8")
     shown = readme.split(f"<!-- {part}: from")[1].split(f"<!-- end of {part} -->")[0]
     rows = publish.tables()[part].splitlines()
@@ -140,7 +143,9 @@ def normalised(images: torch.Tensor) -> torch.Tensor:
 
 @pytest.fixture
 def finished(tmp_path, monkeypatch, make_set):
-    """A course of one notebook with a finished full run; its "CIFAR-10" has more images than a quick run takes."""
+    """A course of one notebook with a finished full run; its "CIFAR-10" has more images than a
+    quick run takes.
+    """
     for name in ("root", "results_dir", "checkpoints_dir", "runs_dir"):
         monkeypatch.setattr(config, name, tmp_path if name == "root" else tmp_path / name)
     for name in ("notebooks", "results_dir", "checkpoints_dir"):

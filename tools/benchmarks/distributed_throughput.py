@@ -1,6 +1,6 @@
 """What do two processes bring? Run by hand, on a machine that does nothing else:
 
-    .venv/bin/python tools/benchmarks/distributed_throughput.py [--rounds 5] [--notebook 10_mobilenet_v2]
+    .venv/bin/python tools/benchmarks/distributed_throughput.py [--rounds 5] [--notebook NAME]
 
 Prints images per second of train() in one process and in --processes of them, with one thread each,
 and in one process with as many threads: on a CPU, threads are the other way to use a second core.
@@ -28,18 +28,16 @@ from utils.train import parameter_groups, train
 
 
 def speed(notebook: str, images: int, batch_size: int) -> None:
-    """Print the images per second of one process of however many there are; the first epoch warms
-    up.
-    """
+    """Print the images per second of all processes together; the first epoch warms up."""
     distributed.start(config.device)
     torch.manual_seed(1)
     net = lesson.build(notebook).to(config.device)
     channels = next(net.parameters()).shape[1]
     pixels = torch.randint(256, (images, channels, 32, 32), dtype=torch.uint8)
-    mean_and_std = (0.5,) * channels, (0.25,) * channels
-    image_set = ImageSet(
-        pixels, torch.arange(images) % 10, tuple("abcdefghij"), "noise", *mean_and_std
-    )
+    labels = torch.arange(images) % 10
+    mean = (0.5,) * channels
+    std = (0.25,) * channels
+    image_set = ImageSet(pixels, labels, tuple("abcdefghij"), "noise", mean, std)
     loader = Batches(image_set, batch_size, shuffle=True, crop_padding=4, flip=True)
     tests = Batches(image_set.subset(torch.arange(10)), 10)
     optimizer = torch.optim.SGD(parameter_groups(net, 5e-4), lr=0.01, momentum=0.9, nesterov=True)
@@ -51,14 +49,19 @@ def speed(notebook: str, images: int, batch_size: int) -> None:
 
 
 def start(processes: int, threads: int, args: argparse.Namespace) -> float:
-    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    options = [
+    """Images a second of so many processes, each with so many threads."""
+    command = [sys.executable]
+    if processes > 1:
+        command += ["-m", "torch.distributed.run", "--standalone"]
+        command += [f"--nproc-per-node={processes}"]
+    command += [__file__, "--worker"]
+    command += [
         f"--notebook={args.notebook}",
         f"--images={args.images}",
         f"--batch-size={args.batch_size}",
     ]
     done = subprocess.run(
-        [sys.executable, *(launcher if processes > 1 else []), __file__, "--worker", *options],
+        command,
         env=os.environ | {"OMP_NUM_THREADS": str(threads)},
         stdout=subprocess.PIPE,
         text=True,
@@ -90,12 +93,13 @@ def main() -> None:
     for _ in range(args.rounds):
         for name, (processes, threads) in ways.items():
             speeds[name].append(start(processes, threads, args))
-    base, *_ = speeds.values()
+    base = speeds["1 process, 1 thread"]
     print(f"{args.notebook}, batches of {args.batch_size}, {args.rounds} rounds")
     for name, values in speeds.items():
+        middle = statistics.median(values)
         ratio = statistics.median(a / b for a, b in zip(values, base, strict=True))
         print(
-            f"  {name:27}{statistics.median(values):8.1f} images/s   ({min(values):.1f} to {max(values):.1f})"
+            f"  {name:27}{middle:8.1f} images/s   ({min(values):.1f} to {max(values):.1f})"
             f"   {ratio:.2f} times the first"
         )
 

@@ -1,5 +1,6 @@
-"""Feeds damaged files to load_weights() and to train(resume=True), and counts what becomes of them.
-By hand:
+"""Feeds damaged files to load_weights() and to train(resume=True), and counts what comes of it.
+
+Run by hand:
 
     .venv/bin/python tools/benchmarks/fuzz_checkpoints.py [--files 20000] [--seed 0]
 
@@ -17,6 +18,7 @@ import sys
 import tempfile
 import warnings
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -70,12 +72,36 @@ def numbers(weights: dict[str, torch.Tensor]) -> dict[str, bytes]:
 
 
 def stands_in(content: bytes) -> dict[str, bytes]:
-    """The numbers in a safetensors file: 8 bytes with the header's length, the header, the numbers."""
+    """The numbers in a safetensors file: 8 bytes of header's length, header, numbers."""
     start = 8 + int.from_bytes(content[:8], "little")
-    header = {
-        k: v["data_offsets"] for k, v in json.loads(content[8:start]).items() if k != "__metadata__"
-    }
-    return {name: content[start + first : start + last] for name, (first, last) in header.items()}
+    header = json.loads(content[8:start])
+    header.pop("__metadata__", None)
+    found = {}
+    for name, about in header.items():
+        first, last = about["data_offsets"]
+        found[name] = content[start + first : start + last]
+    return found
+
+
+def judge(
+    use: Callable[[nn.Module, Path], None], net: nn.Module, path: Path, expected: dict[str, bytes]
+) -> tuple[str, str]:
+    """What became of a damaged file, and what is wrong with that; "" if nothing is.
+
+    expected: the numbers that a right load gives; of a safetensors file, those that stand in it.
+    """
+    before = numbers(net.state_dict())
+    try:
+        use(net, path)
+    except CheckpointError:
+        changed = numbers(net.state_dict()) != before
+        return "refused", "refused, but the network was changed" if changed else ""
+    except Exception as error:
+        return "failed", f"{type(error).__name__}: {error}"
+    if path.suffix == ".safetensors":
+        expected = stands_in(path.read_bytes())
+    right = numbers(net.state_dict()) == expected
+    return "loaded", "" if right else "wrong weights"
 
 
 def main() -> None:
@@ -85,12 +111,12 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")  # torch.load() warns of some odd files before it refuses them
-    folder, rng, counts = (
-        Path(tempfile.mkdtemp(prefix="fuzz-")),
-        random.Random(arguments.seed),
-        Counter(),
-    )
-    saved, trained, net = make_net(), make_net(), make_net()
+    folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
+    rng = random.Random(arguments.seed)
+    counts: Counter = Counter()
+    saved = make_net()
+    trained = make_net()
+    net = make_net()
     save_weights(saved, folder / "weights.safetensors")
     torch.save(saved.state_dict(), folder / "weights.pt")
     resume(trained, folder / "checkpoint.pt")
@@ -99,23 +125,12 @@ def main() -> None:
     good = {name: (folder / name).read_bytes() for name, _ in ways}
     for number in range(arguments.files):
         name, use = rng.choice(ways)
-        path, changed = folder / f"changed {name}", damage(good[name], rng)
+        path = folder / f"changed {name}"
+        changed = damage(good[name], rng)
         path.write_bytes(changed)
-        before, fault = numbers(net.state_dict()), ""
-        try:
-            use(net, path)
-            outcome = "loaded"
-            expected = numbers((trained if name == "checkpoint.pt" else saved).state_dict())
-            if numbers(net.state_dict()) != (
-                stands_in(changed) if "safetensors" in name else expected
-            ):
-                fault = "wrong weights"
-        except CheckpointError:
-            outcome = "refused"
-            if numbers(net.state_dict()) != before:
-                fault = "refused, but the network was changed"
-        except Exception as error:
-            outcome, fault = "failed", f"{type(error).__name__}: {error}"
+        source = trained if name == "checkpoint.pt" else saved
+        expected = numbers(source.state_dict())
+        outcome, fault = judge(use, net, path, expected)
         counts[f"{use.__name__} {name}", outcome] += 1
         if fault:
             sys.exit(f"File {number} of seed {arguments.seed}, {use.__name__} {path}: {fault}")

@@ -1,13 +1,14 @@
-"""Feeds `load_image` with thousands of damaged pictures and links: each ends in a picture or in an
-ImageError.
+"""Feeds `load_image` with thousands of damaged pictures and links.
 
-    python tools/benchmarks/fuzz_pictures.py [--inputs 10000] [--links 500] [--seed 0] [--save fuzz_failures]
+Each of them has to end in a picture or in an ImageError. Run by hand:
+
+    .venv/bin/python tools/benchmarks/fuzz_pictures.py [--inputs 10000] [--links 500] [--seed 0]
 
 Whatever else happens is counted, printed and saved, and makes the exit status 1: another exception,
 a warning, a picture that is not RGB, an input that takes longer than 10 seconds. The input at work
 lies in the same folder under the name `current`, so that even one that ends Python itself is not
-lost. The links are answers of a server on loopback, damaged in the same ways: in the status, the
-headers and the body.
+lost; --save names another folder than fuzz_failures. The links are answers of a server on loopback,
+damaged in the same ways: in the status, the headers and the body.
 """
 
 import argparse
@@ -26,8 +27,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))  # for its servers
 
 from servers import Server, reply
 
@@ -35,23 +36,10 @@ from utils.machinery import web
 from utils.machinery.pictures import MAX_PIXELS, ImageError
 from utils.predict import load_image
 
-EDGES = [
-    0,
-    1,
-    2,
-    3,
-    0x7F,
-    0x80,
-    0xFE,
-    0xFF,
-    0x100,
-    0x7FFF,
-    0x8000,
-    0xFFFF,
-    2**31 - 1,
-    2**31,
-    2**32 - 1,
-]
+EDGES = (  # numbers at which something in a header may end
+    *(0, 1, 2, 3, 0x7F, 0x80, 0xFE, 0xFF, 0x100),
+    *(0x7FFF, 0x8000, 0xFFFF, 2**31 - 1, 2**31, 2**32 - 1),
+)
 SECONDS = 10.0  # an input that takes longer counts as a failure
 
 
@@ -59,10 +47,13 @@ def seed_pictures() -> list[bytes]:
     """Small right pictures of all formats, modes and features."""
     rng = np.random.default_rng(0)
     rgba = Image.fromarray(rng.integers(0, 256, (20, 24, 4), dtype=np.uint8))
-    rgb, grey, indexed = rgba.convert("RGB"), rgba.convert("L"), rgba.convert("RGB").quantize(16)
+    rgb = rgba.convert("RGB")
+    grey = rgba.convert("L")
+    indexed = rgb.quantize(16)
     grey16 = Image.fromarray(rng.integers(0, 65536, (20, 24), dtype=np.uint16))
     exif = Image.Exif()
-    exif[0x0112], exif[0x010E] = 6, "a cat"
+    exif[0x0112] = 6  # orientation
+    exif[0x010E] = "a cat"  # description
     frames = {"save_all": True, "append_images": [rgb.rotate(90), rgb.rotate(180)]}
     ways = [
         (rgb, "JPEG", {}),
@@ -111,10 +102,9 @@ def seed_answers(pictures: list[bytes]) -> list[bytes]:
 
 
 def repaired(data: bytes) -> bytes:
-    """A PNG with the right checksum for each of its chunks, so that damage gets past the first
-    check.
-    """
-    out, at = bytearray(data), 8
+    """A PNG with right checksums in all chunks, so that damage gets past the first check."""
+    out = bytearray(data)
+    at = 8
     while at + 12 <= len(out):
         end = at + 8 + int.from_bytes(out[at : at + 4], "big")
         if end + 4 > len(out):
@@ -124,38 +114,60 @@ def repaired(data: bytes) -> bytes:
     return bytes(out)
 
 
-def mutated(data: bytes, others: list[bytes], rng: random.Random) -> bytes:
+def flip_bit(data: bytearray, at: int, others: list[bytes], rng: random.Random) -> None:
+    if data:
+        data[at] ^= 1 << rng.randrange(8)
+
+
+def other_bytes(data: bytearray, at: int, others: list[bytes], rng: random.Random) -> None:
+    data[at : at + 1] = rng.randbytes(rng.choice((1, 1, 4, 40)))
+
+
+def other_number(data: bytearray, at: int, others: list[bytes], rng: random.Random) -> None:
+    size = rng.choice((1, 2, 4))
+    number = rng.choice(EDGES) & (256**size - 1)
+    data[at : at + size] = number.to_bytes(size, rng.choice(("little", "big")))
+
+
+def cut_off(data: bytearray, at: int, others: list[bytes], rng: random.Random) -> None:
+    del data[at:]
+
+
+def cut_out(data: bytearray, at: int, others: list[bytes], rng: random.Random) -> None:
+    del data[at : at + rng.choice((1, 2, 8, 100))]
+
+
+def repeat(data: bytearray, at: int, others: list[bytes], rng: random.Random) -> None:
+    piece = data[at : at + rng.choice((1, 8, 40, 400))]
+    data[at:at] = piece * rng.choice((1, 2, 50))
+
+
+def splice(data: bytearray, at: int, others: list[bytes], rng: random.Random) -> None:
+    other = rng.choice(others)
+    start = rng.randrange(len(other))
+    piece = other[start : start + rng.choice((8, 100, 10_000))]
+    data[at : at + rng.choice((0, 40, 10_000))] = piece
+
+
+def blank(data: bytearray, at: int, others: list[bytes], rng: random.Random) -> None:
+    data[at : at + 8] = bytes([rng.choice((0, 255))]) * 8
+
+
+DAMAGES = (flip_bit, other_bytes, other_number, cut_off, cut_out, repeat, splice, blank)
+
+
+def mutated(content: bytes, others: list[bytes], rng: random.Random) -> bytes:
     """One to four changes: bits, bytes, numbers, cuts, repeats and pieces of other files."""
-    data = bytearray(data)
+    data = bytearray(content)
     for _ in range(rng.choice((1, 1, 1, 2, 4))):
         at = rng.randrange(len(data) or 1)
         if rng.random() < 0.5:
             at = min(at, rng.randrange(100))  # headers are where the numbers are
-        kind = rng.randrange(8)
-        if kind == 0 and data:
-            data[at] ^= 1 << rng.randrange(8)
-        elif kind == 1:
-            data[at : at + 1] = rng.randbytes(rng.choice((1, 1, 4, 40)))
-        elif kind == 2:
-            size = rng.choice((1, 2, 4))
-            number = rng.choice(EDGES) & (256**size - 1)
-            data[at : at + size] = number.to_bytes(size, rng.choice(("little", "big")))
-        elif kind == 3:
-            del data[at:]
-        elif kind == 4:
-            del data[at : at + rng.choice((1, 2, 8, 100))]
-        elif kind == 5:
-            data[at:at] = data[at : at + rng.choice((1, 8, 40, 400))] * rng.choice((1, 2, 50))
-        elif kind == 6:
-            start = rng.randrange(len(other := rng.choice(others)))
-            data[at : at + rng.choice((0, 40, 10_000))] = other[
-                start : start + rng.choice((8, 100, 10_000))
-            ]
-        else:
-            data[at : at + 8] = bytes([rng.choice((0, 255))]) * 8
-    return (
-        repaired(bytes(data)) if data.startswith(b"\x89PNG") and rng.random() < 0.8 else bytes(data)
-    )
+        damage = rng.choice(DAMAGES)
+        damage(data, at, others, rng)
+    if data.startswith(b"\x89PNG") and rng.random() < 0.8:
+        return repaired(bytes(data))
+    return bytes(data)
 
 
 def fault(source: bytes | str, counts: Counter) -> str | None:
@@ -186,20 +198,21 @@ def main() -> int:
     options = parser.parse_args()
     options.save.mkdir(exist_ok=True)
     warnings.simplefilter("error")  # a warning that reaches the reader is a failure too
-    warnings.simplefilter(
-        "ignore", ResourceWarning
-    )  # a socket that urllib3 leaves to the garbage collector
+    # A socket that urllib3 leaves to the garbage collector is none.
+    warnings.simplefilter("ignore", ResourceWarning)
     web.TIMEOUT = (1, 1)
 
-    pictures, rng = seed_pictures(), random.Random(options.seed)
+    rng = random.Random(options.seed)
+    pictures = seed_pictures()
     for data in pictures:
         load_image(data)  # every seed is right
-    answers, counts, failures = seed_answers(pictures), Counter(), 0
+    answers = seed_answers(pictures)
+    counts: Counter = Counter()
+    failures = 0
     for number in range(options.inputs + options.links):
         link = number >= options.inputs
-        data = mutated(
-            rng.choice(answers if link else pictures), answers if link else pictures, rng
-        )
+        seeds = answers if link else pictures
+        data = mutated(rng.choice(seeds), seeds, rng)
         (options.save / "current").write_bytes(data)
         if link:
             with Server(data, reply(pictures[0])) as server:  # the second is where redirects lead
@@ -213,9 +226,8 @@ def main() -> int:
     (options.save / "current").unlink()
     if not failures:
         options.save.rmdir()
-    print(
-        f"{options.inputs:,} pictures and {options.links:,} links, seed {options.seed}: {dict(counts)}"
-    )
+    print(f"{options.inputs:,} pictures and {options.links:,} links, seed {options.seed}:")
+    print(f"{dict(counts)}")
     print(f"failures: {failures}")
     return 1 if failures else 0
 

@@ -1,5 +1,6 @@
-"""Kills a training with checkpoints 50 times at random moments (kill -9) and goes on. By hand, on
-Linux or macOS:
+"""Kills a training with checkpoints 50 times at random moments (kill -9) and goes on.
+
+Run by hand, on Linux or macOS:
 
     .venv/bin/python tools/benchmarks/kill_training.py [--kills 50]
 
@@ -41,9 +42,8 @@ def run(path: Path, outcome: Path) -> None:
     """Train to the end, from the checkpoint if there is one, and write what came out of it."""
     torch.manual_seed(7)
     images = torch.arange(40 * 192).view(40, 3, 8, 8) * 2654435761 // 4096 % 256
-    noise = ImageSet(
-        images.byte(), torch.arange(40) % 3, ("a", "b", "c"), "noise", (0.5,) * 3, (0.25,) * 3
-    )
+    labels = torch.arange(40) % 3
+    noise = ImageSet(images.byte(), labels, ("a", "b", "c"), "noise", (0.5,) * 3, (0.25,) * 3)
     loader = Batches(noise, 8, shuffle=True, crop_padding=1, flip=True, cutout=3, device="cpu")
     net = make_net()
     optimizer = torch.optim.SGD(net.parameters(), 0.01, momentum=0.9, nesterov=True)
@@ -53,14 +53,14 @@ def run(path: Path, outcome: Path) -> None:
     parts = (net, loader, loader, EPOCHS, optimizer, nn.CrossEntropyLoss(), scheduler, path)
     history = train(*parts, verbose=False, resume=True, device="cpu")
     figures = [history.train_loss, history.test_loss, history.test_accuracy]
-    torch.save(
-        [dict(net.state_dict()), optimizer.state_dict(), figures, torch.get_rng_state()], outcome
-    )
+    weights = dict(net.state_dict())
+    torch.save([weights, optimizer.state_dict(), figures, torch.get_rng_state()], outcome)
 
 
 def start(*paths: Path) -> int:
     """Call run() in a child process; returns the number of that process."""
-    if (child := os.fork()) == 0:
+    child = os.fork()
+    if child == 0:
         try:
             run(*paths)
             os._exit(0)
@@ -69,20 +69,29 @@ def start(*paths: Path) -> int:
     return child
 
 
+def epochs_in(path: Path) -> int:
+    """How many epochs a checkpoint holds; it has to load."""
+    load_weights(make_net(), path)
+    return len(read_file(path)["history"]["train_loss"])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=50)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    folder, rng = Path(tempfile.mkdtemp(prefix="kill-training-")), random.Random(0)
-    path, outcome, expected = (
-        folder / name for name in ("checkpoint.pt", "outcome.pt", "expected.pt")
-    )
+    folder = Path(tempfile.mkdtemp(prefix="kill-training-"))
+    rng = random.Random(0)
+    path = folder / "checkpoint.pt"
+    outcome = folder / "outcome.pt"
+    expected = folder / "expected.pt"
     begin = time.monotonic()
     assert os.waitpid(start(path, expected), 0)[1] == 0
     seconds = time.monotonic() - begin
     path.unlink()
-    kills = finished = epochs = 0
+    kills = 0
+    finished = 0
+    epochs = 0
     while kills < arguments.kills or path.exists():  # the last training may come to its end
         child = start(path, outcome)
         if kills < arguments.kills:
@@ -92,19 +101,20 @@ def main() -> None:
         if status == signal.SIGKILL:
             kills += 1
             if path.exists():
-                load_weights(make_net(), path)
-                before, epochs = epochs, len(read_file(path)["history"]["train_loss"])
+                before = epochs
+                epochs = epochs_in(path)
                 assert epochs >= before, "an older checkpoint came back"
             continue
         assert status == 0, "the training failed"
-        first, second = (torch.load(file, weights_only=True) for file in (outcome, expected))
-        torch.testing.assert_close(first, second, rtol=0, atol=0)
-        finished, epochs = finished + 1, 0
+        found = torch.load(outcome, weights_only=True)
+        wanted = torch.load(expected, weights_only=True)
+        torch.testing.assert_close(found, wanted, rtol=0, atol=0)
+        finished += 1
+        epochs = 0
         path.unlink()
     left = len(list(folder.glob(".*.tmp")))
-    print(
-        f"{kills} kills, {left} of them while it wrote; {finished} trainings ended as if never stopped."
-    )
+    print(f"{kills} kills, {left} of them while it wrote;")
+    print(f"{finished} trainings ended as if they had never been stopped.")
     shutil.rmtree(folder)
 
 

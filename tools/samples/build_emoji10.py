@@ -7,9 +7,10 @@ makes is in git.
 It needs the course's requirements, `pip install resvg-py==0.5.0`, and the icons, fetched into a
 folder with
 
-    npm pack @iconify-json/noto@1.2.9 @iconify-json/fluent-emoji-flat@1.2.6 @iconify-json/twemoji@1.2.5
+    npm pack @iconify-json/noto@1.2.9 @iconify-json/fluent-emoji-flat@1.2.6
+    npm pack @iconify-json/twemoji@1.2.5
 
-    python tools/samples/build_emoji10.py FOLDER        writes into data/samples/, in about 20 seconds
+    python tools/samples/build_emoji10.py FOLDER      writes into data/samples/, in 20 seconds
 
 The same seed and the same versions of Pillow and resvg-py give the same bytes. Licences:
 data/README.md.
@@ -45,9 +46,7 @@ CODE_POINTS = {
 
 
 def read_glyphs(archive: Path) -> list[list[Image.Image]]:
-    """The glyphs of one icon package, a list for each class: RGBA, drawn at 96 pixels, no empty
-    margin.
-    """
+    """The glyphs of one icon package, a list a class: RGBA, 96 pixels, no empty margin."""
     with tarfile.open(archive) as package:
         icons = json.load(package.extractfile("package/icons.json"))
         names = json.load(package.extractfile("package/chars.json"))
@@ -76,9 +75,7 @@ def draw_background(rng: np.random.Generator) -> Image.Image:
 
 
 def vary_glyph(glyph: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """The glyph flipped or not, turned by up to 25 degrees, 18 to 34 pixels long, its colours
-    changed.
-    """
+    """The glyph, perhaps flipped, turned by up to 25 degrees, 18 to 34 pixels, recoloured."""
     if rng.random() < 0.5:
         glyph = glyph.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     glyph = glyph.rotate(rng.uniform(-25, 25), Image.Resampling.BICUBIC, expand=True)
@@ -87,7 +84,8 @@ def vary_glyph(glyph: Image.Image, rng: np.random.Generator) -> Image.Image:
     size = (max(1, round(glyph.width * scale)), max(1, round(glyph.height * scale)))
     glyph = glyph.resize(size, Image.Resampling.LANCZOS)
 
-    alpha, colour = glyph.getchannel("A"), glyph.convert("RGB")
+    alpha = glyph.getchannel("A")
+    colour = glyph.convert("RGB")
     hue, saturation, value = colour.convert("HSV").split()
     turn = int(rng.integers(-14, 15))  # of 256 steps round the colour circle
     colour = Image.merge("HSV", (hue.point(lambda h: (h + turn) % 256), saturation, value)).convert(
@@ -108,15 +106,13 @@ def draw_image(glyph: Image.Image, rng: np.random.Generator) -> np.ndarray:
     image = draw_background(rng)
     glyph = vary_glyph(glyph, rng)
     reach = [abs(SIZE - side) // 2 + 1 for side in glyph.size]
-    left, top = (
-        (SIZE - side) // 2 + int(rng.integers(-r, r + 1))
-        for side, r in zip(glyph.size, reach, strict=True)
-    )
-    # A soft shadow, dark or light, so that a glyph in the colours of its background still stands out.
+    left = (SIZE - glyph.width) // 2 + int(rng.integers(-reach[0], reach[0] + 1))
+    top = (SIZE - glyph.height) // 2 + int(rng.integers(-reach[1], reach[1] + 1))
+    # A soft shadow, dark or light: a glyph in the colours of its background still stands out.
     shadow = Image.new("L", image.size)
-    shadow.paste(
-        glyph.getchannel("A"), (left + int(rng.integers(-1, 2)), top + int(rng.integers(0, 2)))
-    )
+    shadow_left = left + int(rng.integers(-1, 2))
+    shadow_top = top + int(rng.integers(0, 2))
+    shadow.paste(glyph.getchannel("A"), (shadow_left, shadow_top))
     strength = rng.uniform(0.2, 0.8)
     shadow = shadow.filter(ImageFilter.GaussianBlur(1.5)).point(lambda alpha: int(alpha * strength))
     image.paste("black" if rng.random() < 0.7 else "white", (0, 0), shadow)
@@ -131,8 +127,7 @@ def draw_image(glyph: Image.Image, rng: np.random.Generator) -> np.ndarray:
 def build_split(
     glyphs: list[list[list[Image.Image]]], images: int, columns: int, rng: np.random.Generator
 ) -> tuple[Image.Image, dict[str, str]]:
-    """One split: its mosaic, and the class and the style of each image, row by row, as strings of
-    digits.
+    """One split: its mosaic, and each image's class and style, row by row, as strings of digits.
 
     Every class is as often as every other; inside a class the styles take turns, and in each the
     glyphs.
@@ -142,11 +137,13 @@ def build_split(
         for i in range(images // len(CODE_POINTS)):
             style = (i + label) % len(STYLES)
             choices = glyphs[style][label]
-            drawn.append((draw_image(choices[i // len(STYLES) % len(choices)], rng), label, style))
+            glyph = choices[i // len(STYLES) % len(choices)]
+            drawn.append((draw_image(glyph, rng), label, style))
     drawn = [drawn[i] for i in rng.permutation(images)]
     mosaic = np.stack([image for image, _, _ in drawn]).reshape(-1, columns, SIZE, SIZE, 3)
     mosaic = mosaic.transpose(0, 2, 1, 3, 4).reshape(-1, columns * SIZE, 3)
-    labels, styles = ("".join(str(image[i]) for image in drawn) for i in (1, 2))
+    labels = "".join(str(label) for _, label, _ in drawn)
+    styles = "".join(str(style) for _, _, style in drawn)
     return Image.fromarray(mosaic), {"labels": labels, "styles": styles}
 
 
@@ -164,7 +161,7 @@ def main() -> None:
     for archive in archives:
         if not archive.is_file():
             raise SystemExit(
-                f"There is no {archive}: fetch it with the `npm pack` line of this program."
+                f"There is no {archive}: fetch it with the `npm pack` lines of this program."
             )
     glyphs = [read_glyphs(archive) for archive in archives]
     rng = np.random.default_rng(SEED)

@@ -20,8 +20,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 OUT = Path(__file__).resolve().parents[2] / "data" / "samples"
 ROW = 50  # images in a row of the mosaic
-# Of the fonts that matplotlib brings, those whose digits look as one expects: DejaVu Sans Mono has a dot in
-# its zero, cmmi10 has old-style figures, and most STIX fonts have no digits at all.
+# Of the fonts that matplotlib brings, those whose digits look as one expects: DejaVu Sans Mono has
+# a dot in its zero, cmmi10 has old-style figures, and most STIX fonts have no digits at all.
 FONTS = (
     *("DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSans-BoldOblique"),
     *("DejaVuSerif", "DejaVuSerif-Bold", "DejaVuSerif-Italic", "DejaVuSerif-BoldItalic"),
@@ -32,13 +32,9 @@ FONT_DIGITS = {"train": 4_000, "test": 1_000}  # images in each split
 
 
 def font_digits(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Images uint8 [count, 28, 28] and labels int64 [count]; each count has random draws of its
-    own.
-    """
+    """Images uint8 [count, 28, 28] and labels int64 [count]; each count has draws of its own."""
     rng = np.random.default_rng([28, count])
-    glyphs = [
-        [(_draw_digit(font, d, 0), _draw_digit(font, d, 1)) for d in "0123456789"] for font in FONTS
-    ]
+    glyphs = [_draw_font(font) for font in FONTS]
     labels = rng.permutation(np.arange(count) % 10)
     images = np.zeros((count, 28, 28), dtype=np.uint8)
     for image, label in zip(images, labels, strict=True):
@@ -47,10 +43,13 @@ def font_digits(count: int) -> tuple[np.ndarray, np.ndarray]:
     return images, labels
 
 
+def _draw_font(font: str) -> list[tuple[Image.Image, Image.Image]]:
+    """The ten digits of a font, each as it is and bold."""
+    return [(_draw_digit(font, digit, 0), _draw_digit(font, digit, 1)) for digit in "0123456789"]
+
+
 def _draw_digit(font: str, digit: str, bold: int) -> Image.Image:
-    """One digit, white on black, 80 x 80, its ink in the middle; `bold` adds that many pixels all
-    round.
-    """
+    """One digit, white on black, 80 x 80, in the middle; `bold` adds pixels all round."""
     file = Path(matplotlib.get_data_path(), "fonts", "ttf", f"{font}.ttf")
     face = ImageFont.truetype(str(file), 60, layout_engine=ImageFont.Layout.BASIC)
     left, top, right, bottom = face.getbbox(digit, stroke_width=bold)
@@ -66,17 +65,22 @@ def _place_digit(glyph: Image.Image, rng: np.random.Generator) -> np.ndarray:
     Returns uint8 [28, 28], the digit 15 to 20 pixels high. Drawn at 56 x 56 and halved: smooth
     edges.
     """
-    angle, slant = math.radians(rng.uniform(-25, 25)), rng.uniform(-0.4, 0.4)
-    height = rng.uniform(
-        0.35, 0.46
-    )  # pixels of the image for one of the glyph; a digit is about 44 of these
+    angle = math.radians(rng.uniform(-25, 25))
+    slant = rng.uniform(-0.4, 0.4)
+    # Pixels of the image for one of the glyph; a digit is about 44 of these.
+    height = rng.uniform(0.35, 0.46)
     width = height * rng.uniform(0.65, 1.2)
     shift_x, shift_y = rng.uniform(-2, 2, 2)
-    # Pillow asks where in the glyph each pixel of the image comes from: undo the shift, turn, slant, stretch.
-    cos, sin = math.cos(angle), math.sin(angle)
-    a, b = (cos + slant * sin) / (2 * width), (sin - slant * cos) / (2 * width)
-    d, e = -sin / (2 * height), cos / (2 * height)
-    x, y = 28 + 2 * shift_x, 28 + 2 * shift_y
+    # Pillow asks where in the glyph each pixel of the image comes from: undo the shift, the turn,
+    # the slant and the stretch.
+    cos = math.cos(angle)
+    sin = math.sin(angle)
+    a = (cos + slant * sin) / (2 * width)
+    b = (sin - slant * cos) / (2 * width)
+    d = -sin / (2 * height)
+    e = cos / (2 * height)
+    x = 28 + 2 * shift_x
+    y = 28 + 2 * shift_y
     matrix = (a, b, 40 - a * x - b * y, d, e, 40 - d * x - e * y)
     image = glyph.transform(
         (56, 56), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR
@@ -85,12 +89,16 @@ def _place_digit(glyph: Image.Image, rng: np.random.Generator) -> np.ndarray:
     return pixels.clip(0, 255).astype(np.uint8)
 
 
-if __name__ == "__main__":
+def main() -> None:
     record = {}
     for split, count in FONT_DIGITS.items():
         images, labels = font_digits(count)
-        rows = images.reshape(count // ROW, ROW, 28, 28).transpose(0, 2, 1, 3).reshape(-1, ROW * 28)
-        mosaic = Image.fromarray(rows)
+        rows = images.reshape(count // ROW, ROW, 28, 28).transpose(0, 2, 1, 3)
+        mosaic = Image.fromarray(rows.reshape(-1, ROW * 28))
         mosaic.save(OUT / f"font_digits_{split}.webp", lossless=True, quality=100, method=6)
         record[split] = {"labels": "".join(map(str, labels))}
     (OUT / "font_digits.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"""What does each part of the recipe bring? Trains a network many times, one thing changed each time:
+"""What does each part of the recipe bring? Trains a network many times, with one thing changed:
 
     .venv/bin/python tools/studies/recipe.py SIZES|RECIPE|FULL|SENET [--images 10000] [--seeds 3]
 
@@ -14,6 +14,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -25,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from utils import config
 from utils.data import Batches, balanced_indices, load_cifar10
 from utils.lesson import networks
-from utils.machinery.precision import autocast_dtype, device_name, has_depthwise
+from utils.machinery.precision import autocast_dtype, device_name, memory_format
 from utils.train import evaluate, parameter_groups, train_epoch
 
 BASE = {
@@ -35,8 +36,11 @@ BASE = {
     "smoothing": 0.1,
     "warm_up": 0.2,
     "shift": 2,
+    "flip": "alternating",
+    "sides": {1: 32},
+    "epochs": 6,
+    "crop": False,
 }
-BASE |= {"flip": "alternating", "sides": {1: 32}, "epochs": 6, "crop": False}
 SIZES = {
     "all at 32": {},
     "all at 32, seven epochs": {"epochs": 7},
@@ -75,18 +79,19 @@ SENET = {
     "15 epochs, the last four at 32": {"sides": {1: 24, 12: 32}, "epochs": 15},
     "15 epochs, the last six at 32": {"sides": {1: 24, 10: 32}, "epochs": 15},
 }
+STUDIES = {"SIZES": SIZES, "RECIPE": RECIPE, "FULL": FULL, "SENET": SENET}
 
 
 class Crops(Batches):
     """Windows of `side` pixels at a random place of the image, in place of a smaller copy."""
 
     def prepare(self, images: Tensor) -> Tensor:
-        side, self.side = self.side, None
+        side = self.side
+        self.side = None
         images = super().prepare(images)
         self.side = side
-        top, left = torch.randint(
-            images.shape[2] - side + 1, (2,)
-        ).tolist()  # one place a batch: shifts differ
+        # One place a batch: the shifts differ already.
+        top, left = torch.randint(images.shape[2] - side + 1, (2,)).tolist()
         return images[:, :, top : top + side, left : left + side]
 
 
@@ -105,18 +110,18 @@ def accuracy(build_network, recipe: dict, seed: int, train_set, held_out) -> tup
     )
     groups = parameter_groups(net, recipe["weight_decay"])
     optimizer = torch.optim.SGD(groups, lr=recipe["peak"], momentum=0.9, nesterov=True)
-    steps, warm_up = recipe["epochs"] * len(loader), recipe["warm_up"]
-    rise = {
-        "max_lr": recipe["peak"],
-        "pct_start": warm_up,
-        "anneal_strategy": "linear",
-        "cycle_momentum": False,
-    }
-    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, total_steps=steps, **rise)
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer,
+        max_lr=recipe["peak"],
+        total_steps=recipe["epochs"] * len(loader),
+        pct_start=recipe["warm_up"],
+        anneal_strategy="linear",
+        cycle_momentum=False,
+    )
     criterion = nn.CrossEntropyLoss(label_smoothing=recipe["smoothing"])
-    if not (config.device.type == "cuda" and has_depthwise(net)):  # as `train` has it
-        net.to(memory_format=torch.channels_last)
-    dtype, start = autocast_dtype(config.device, "auto", net), time.process_time()
+    net.to(memory_format=memory_format(config.device, net))
+    dtype = autocast_dtype(config.device, "auto", net)
+    start = time.process_time()
     for epoch in range(1, recipe["epochs"] + 1):
         loader.set_epoch(epoch)
         train_epoch(net, loader, optimizer, criterion, scheduler, dtype=dtype)
@@ -124,47 +129,62 @@ def accuracy(build_network, recipe: dict, seed: int, train_set, held_out) -> tup
     return evaluate(net, Batches(held_out, 250, resize=loader.side)).accuracy, seconds
 
 
+def network(study: str) -> tuple[str, Callable[[], nn.Module]]:
+    """The network of a study: its name, and what makes it."""
+    if study == "SENET":
+        return "SENet-18", networks("08_senet").course_network
+    return "ShuffleNet v2 x0.5", partial(networks("13_shufflenet_v2").ShuffleNetV2, width=0.5)
+
+
+def read(path: Path, setting: dict) -> dict:
+    """What the study has so far."""
+    if path.is_file():
+        return json.loads(path.read_text(encoding="utf-8"))
+    base = {key: str(value) for key, value in BASE.items()}
+    return {"setting": setting | {"base": base}, "runs": {}}
+
+
+def done(record: dict, row: str, seed: int) -> bool:
+    """Whether a row was trained from this seed already."""
+    return any(run["seed"] == seed for run in record["runs"].get(row, []))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("study", choices=("SIZES", "RECIPE", "FULL", "SENET"))
+    parser.add_argument("study", choices=list(STUDIES))
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--rows", nargs="*", help="only these; two processes may share the file")
     options = parser.parse_args()
     torch.set_num_threads(1)
     path = config.results_dir / f"study_{options.study.lower()}.json"
-    name, build_network = (
-        "ShuffleNet v2 x0.5",
-        partial(networks("13_shufflenet_v2").ShuffleNetV2, width=0.5),
-    )
-    if options.study == "SENET":
-        name, build_network = "SENet-18", networks("08_senet").course_network
-    setting = {"network": name, "training_images": options.images, "held_out_images": 5_000}
+    network_name, build_network = network(options.study)
+    setting = {"network": network_name, "training_images": options.images}
+    setting["held_out_images"] = 5_000
     if config.device.type != "cpu":
         dtype = str(autocast_dtype(config.device, "auto")).removeprefix("torch.")
         setting["device"] = f"{device_name(config.device)}, {dtype}"
 
-    def read() -> dict:
-        if path.is_file():
-            return json.loads(path.read_text(encoding="utf-8"))
-        return {"setting": setting | {"base": {k: str(v) for k, v in BASE.items()}}, "runs": {}}
-
     train_set, held_out = load_cifar10(5_000, config.RUN_SIZES["full"], "official")
     train_set = train_set.subset(balanced_indices(train_set.labels, options.images))
+    rows = STUDIES[options.study]
+    chosen = options.rows or list(rows)
+    unknown = sorted(set(chosen) - set(rows))
+    if unknown:
+        parser.error(f"{options.study} has no row {unknown[0]}: choose from {', '.join(rows)}.")
     for seed in range(1, options.seeds + 1):
-        for name, change in globals()[options.study].items():
-            chosen = not options.rows or name in options.rows
-            if not chosen or any(run["seed"] == seed for run in read()["runs"].get(name, [])):
+        for row in chosen:
+            if done(read(path, setting), row, seed):
                 continue
-            reached, seconds = accuracy(build_network, BASE | change, seed, train_set, held_out)
-            record = read()
-            record["runs"].setdefault(name, []).append(
-                {"seed": seed, "accuracy": reached, "seconds": round(seconds, 1)}
-            )
-            print(f"{name}, seed {seed}: {reached:.2%} in {seconds:.0f} s", flush=True)
+            recipe = BASE | rows[row]
+            reached, seconds = accuracy(build_network, recipe, seed, train_set, held_out)
+            run = {"seed": seed, "accuracy": reached, "seconds": round(seconds, 1)}
+            record = read(path, setting)  # another process may have written to it
+            record["runs"].setdefault(row, []).append(run)
             path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8", newline="\n")
+            print(f"{row}, seed {seed}: {reached:.2%} in {seconds:.0f} s", flush=True)
 
 
 if __name__ == "__main__":
