@@ -3,76 +3,88 @@
 import math
 import random
 
-from draw import BLOCKS, END, FAINT, INK, PALE, ROLES, STRIPS, Picture, figure, picture
+from drawing import (
+    ADD,
+    CONV,
+    FAINT,
+    INK,
+    MAP,
+    MEAN,
+    PALE,
+    ROLES,
+    RULE,
+    SCORES,
+    Block,
+    Picture,
+    Row,
+    main,
+    strip,
+)
 
-BLOCKS["speed-group"] = ([["conv", "pool", "conv"]], "")
-STRIPS["21_speed_run_strip"] = ("The network of the speed run", 3.4, 0.12, 32, 3, [
-    ("conv", "whitening", "2 × 2", "", "", 1, 24, 31),
-    ("speed-group", "group 1", "3 × 3", "", "", 2, 64, 15),
-    ("speed-group", "group 2", "3 × 3", "", "", 2, 256, 7),
-    ("speed-group", "group 3", "3 × 3", "", "", 2, 256, 3),
-    ("mean", "largest", "", "", "", "", 0, 1),
-    END[1],
-])  # fmt: skip
+GROUP = Block([["conv", "pool", "conv"]])
+ROWS = [
+    Row(CONV, "whitening", "2 × 2", stride=1, channels=24, side=31),
+    Row(GROUP, "group 1", "3 × 3", stride=2, channels=64, side=15),
+    Row(GROUP, "group 2", "3 × 3", stride=2, channels=256, side=7),
+    Row(GROUP, "group 3", "3 × 3", stride=2, channels=256, side=3),
+    Row(MEAN, "largest", side=1),
+    SCORES,
+]
 
 
-@figure
-def fig_21_speed_run_whitening() -> Picture:
-    p = Picture("Whitening: a long cloud of patches becomes a round one", 980, 300)
-    rng = random.Random(3)
-    picture(p, 96, 118, 150, 3)
-    p.rect(120, 132, 26, 26, "none", ROLES["conv"][2], stroke_width=2.5)
-    p.line((133, 132), (133, 145), stroke=ROLES["conv"][2])
-    p.small(96, 212, "a patch of 2 × 2 pixels")
+def draw_strip() -> Picture:
+    return strip("The network of the speed run", ROWS, scale=3.4, thin=0.12)
+
+
+def draw_whitening() -> Picture:
+    p = Picture("Whitening: a long cloud of patches becomes a round one", 318)
+    y = 118
+    p.photo(98, y, 150)
+    p.rect(122, 132, 26, 26, stroke=ROLES["conv"].stroke, stroke_width=2.5)
+    p.line((135, 132), (135, 145), stroke=ROLES["conv"].stroke)
+    p.text(98, 212, "a patch of 2 × 2 pixels")
     for k in range(12):
         colour = ("#F6C9B8", "#CDE6C8", "#C4D9F0")[k // 4]
-        p.rect(
-            204 + 18 * (k % 2) + 0,
-            58 + 22 * (k // 2),
-            17,
-            20,
-            colour,
-            ROLES["data"][2],
-            stroke_width=0.8,
-        )
-    p.small(213, 212, "12 numbers")
-    p.arrow((160, 132), (190, 118))
-    p.arrow((240, 118), (282, 118))
-    clouds = (
-        (390, 34, 9, "all patches: neighbours are alike"),
-        (760, 22, 22, "after whitening: as wide in every direction"),
+        at = 212 + 18 * (k % 2), 62 + 22 * (k // 2)
+        p.rect(*at, 17, 20, colour, MAP.stroke, stroke_width=0.8)
+    p.text(222, 230, "12 numbers")
+    p.arrow((166, 132), (198, y))
+    p.arrow((244, y), (284, y))
+    rng = random.Random(3)
+    draw_cloud(p, rng, 390, y, 34, 9)
+    p.text(390, 230, "all patches: neighbours are alike")
+    p.small(390, 250, "across: one pixel, up: its neighbour", fill=FAINT)
+    p.arrow((490, y), (532, y))
+    p.box("conv", 586, y, 106, 78, "turn, then\nstretch", "12 filters")
+    p.arrow((640, y), (682, y))
+    draw_cloud(p, rng, 784, y, 22, 22)
+    p.text(784, 230, "after whitening: as wide in every direction")
+    words = (
+        "The two lines are the directions in which the patches spread. Each becomes a filter,"
+        " divided by its spread.\nWith 12 numbers there are 12 directions."
     )
-    for x, long, short, words in clouds:
-        p.rect(x, 118, 190, 190, "#ffffff", "#D9DCDE")
-        for _ in range(260):
-            a, b = rng.gauss(0, long), rng.gauss(0, short)
-            turned = x + (a - b) / math.sqrt(2), 118 - (a + b) / math.sqrt(2)
-            if abs(turned[0] - x) < 93 and abs(turned[1] - 118) < 93:
-                p.draw(
-                    "circle",
-                    cx=f"{turned[0]:.1f}",
-                    cy=f"{turned[1]:.1f}",
-                    r=1.6,
-                    fill="#6E7378",
-                    opacity=0.6,
-                )
-        for sign, length in ((1, long), (-1, short)):
-            end = 2 * length / math.sqrt(2)
-            p.line((x, 118), (x + end, 118 - sign * end), stroke=ROLES["add"][2], width=2.5)
-        p.small(x, 228, words)
-        p.small(x, 244, "across: one pixel, up: its neighbour" if x < 500 else "")
-    p.arrow((490, 118), (524, 118))
-    p.box("conv", 575, 118, 100, 74, "turn, then\nstretch", "12 filters")
-    p.arrow((626, 118), (660, 118))
-    p.text(14, 280, "The two lines are the directions in which the patches spread. Each becomes a filter, divided by its spread. With 12 numbers there are"
-           " 12 directions.", 11, anchor="start", fill=FAINT)  # fmt: skip
+    p.note(14, 290, words)
     return p
 
 
-@figure
-def fig_21_speed_run_group() -> Picture:
-    p = Picture("A group of the network, and a convolution that begins as an identity", 980, 330)
-    y = 84
+def draw_cloud(
+    p: Picture, rng: random.Random, x: float, y: float, long: float, short: float
+) -> None:
+    """Points that spread `long` up to the right and `short` across, with these directions."""
+    p.rect(x, y, 190, 190, "#ffffff", RULE)
+    for _ in range(260):
+        a, b = rng.gauss(0, long), rng.gauss(0, short)
+        right, up = (a - b) / math.sqrt(2), (a + b) / math.sqrt(2)
+        if abs(right) < 93 and abs(up) < 93:
+            p.circle(x + right, y - up, 1.6, "#6E7378", opacity=0.6)
+    for sign, length in ((1, long), (-1, short)):
+        reach = 2 * length / math.sqrt(2)
+        p.line((x, y), (x + reach, y - sign * reach), stroke=ADD.stroke, width=2.5)
+
+
+def draw_group() -> Picture:
+    p = Picture("A group of the network, and a convolution that begins as an identity", 356)
+    y = 76
     steps = [
         ("conv", "3 × 3", "C → C′"),
         ("pool", "max-pool", "2 × 2"),
@@ -84,88 +96,84 @@ def fig_21_speed_run_group() -> Picture:
     ]
     for k, (role, words, small) in enumerate(steps):
         x = 118 + 124 * k
-        p.arrow((x - 76, y), (x - 44, y))
+        p.arrow((x - 76, y), (x - 46, y))
         if role:
-            p.box(role, x, y, 88, 56, words, small)
+            p.box(role, x, y, 92, 56, words, small)
         else:
-            p.rect(x, y, 88, 56, "#ffffff", FAINT, 5, stroke_width=1.5)
-            p.text(x, y - 6 * bool(small), words)
-            p.small(x, y + 9, small)
-    p.arrow((118 + 124 * 6 + 44, y), (950, y))
-    p.small(40, y - 34, "[N, C,\nH, W]")
-    p.small(934, y - 34, "[N, C′,\nH/2, W/2]")
-    p.small(242, y + 46, "halves the map")
-    p.text(14, 156, "At the start:", 12, bold=True, anchor="start")
+            p.rect(x, y, 92, 56, "#ffffff", FAINT, rx=5, stroke_width=1.5)
+            p.box_text(x, y, words, small)
+    p.arrow((118 + 124 * 6 + 46, y), (950, y))
+    p.small(38, y - 42, "[N, C,\nH, W]")
+    p.small(936, y - 46, "[N, C′,\nH/2, W/2]")
+    p.small(242, y + 42, "halves the map")
+    p.text(14, 160, "At the start:", bold=True, anchor="start")
+    draw_filters(p, 168)
+    words = "The first C filters are a 1 in the middle of their own channel, and 0 elsewhere:\n"
+    words += "they hand the picture on as it is (Dirac, or identity, start)."
+    p.text(372, 193, words, anchor="start")
+    p.text(372, 268, "The other filters are random, as usual.", anchor="start")
+    words = (
+        "Each small square is a 3 × 3 kernel: a row for each filter, a column for each input"
+        " channel. Black is 1, white is 0."
+    )
+    p.note(14, 340, words)
+    return p
+
+
+def draw_filters(p: Picture, top: float) -> None:
+    """Six filters of three channels: the first three are identities, the others are random."""
     rng = random.Random(5)
+    shades = ("#ffffff", PALE, "#C9D3DA", "#9FB0BC")
     for row in range(6):
+        y = top + 25 * row
+        p.small(292, y, f"filter {row + 1}", "start")
         for column in range(3):
-            same = row == column
-            x, at = 130 + 62 * column, 172 + 25 * row
+            x = 142 + 62 * column
             for i in range(9):
-                shade = (
-                    "#ffffff" if row < 3 else rng.choice(("#ffffff", PALE, "#C9D3DA", "#9FB0BC"))
-                )
-                if same and i == 4:
+                shade = "#ffffff" if row < 3 else rng.choice(shades)
+                if row == column and i == 4:
                     shade = INK
-                p.rect(
-                    x + 7 * (i % 3 - 1),
-                    at + 7 * (i // 3 - 1),
-                    7,
-                    7,
-                    shade,
-                    "#B9BEC2",
-                    stroke_width=0.6,
-                )
-        p.small(280, 172 + 25 * row, f"filter {row + 1}", "start")
-    p.text(360, 194, "The first C filters are a 1 in the middle of their own channel, and 0 elsewhere:\n"
-           "they hand the picture on as it is (Dirac, or identity, start).", 12, anchor="start")  # fmt: skip
-    p.text(360, 272, "The other filters are random, as usual.", 12, anchor="start")
-    p.note(
-        14,
-        320,
-        "Each small square is a 3 × 3 kernel: a row for each filter, a column for each input channel. Black is 1, white is 0.",
+                at = x + 7 * (i % 3 - 1), y + 7 * (i // 3 - 1)
+                p.rect(*at, 7, 7, shade, "#B9BEC2", stroke_width=0.6)
+
+
+def draw_flip() -> Picture:
+    p = Picture("Flips drawn anew in each epoch, and alternating flips", 272)
+    draw_epochs(p, 134, "drawn anew", ("0110", "1110", "0001"))
+    draw_epochs(p, 620, "alternating", ("0101", "1010", "0101"))
+    for row in range(3):
+        p.text(14, 84 + 58 * row, f"picture {row + 1}", anchor="start")
+    p.line((500, 14), (500, 228), stroke=RULE)
+    words = (
+        "Orange: the same picture the same way round twice in a row."
+        " Alternating flips never do that: two epochs show every\npicture both ways."
     )
+    p.note(14, 246, words)
     return p
 
 
-@figure
-def fig_21_speed_run_flip() -> Picture:
-    p = Picture("Flips drawn anew in each epoch, and alternating flips", 980, 250)
-    drawn = ("0110", "1110", "0001")
-    for left, title, rows in (
-        (130, "drawn anew", drawn),
-        (600, "alternating", ("0101", "1010", "0101")),
-    ):
-        p.text(left + 132, 20, title, 13, bold=True)
-        for epoch in range(4):
-            p.small(left + 88 * epoch, 42, f"epoch {epoch + 1}")
-        for row, flips in enumerate(rows):
-            if left < 200:
-                p.small(62, 80 + 58 * row, f"picture {row + 1}", "end")
-            for epoch, flip in enumerate(flips):
-                x, y = left + 88 * epoch, 80 + 58 * row
-                if epoch and flips[epoch - 1] == flip:
-                    p.rect((2 * x - 88) / 2, y, 136, 52, "#FCEBE1", "none", 6)
-        for row, flips in enumerate(rows):
-            for epoch, flip in enumerate(flips):
-                x, y = left + 88 * epoch, 80 + 58 * row
-                p.parts.append(
-                    f'<g transform="translate({x} {y}) scale({-1 if flip == "1" else 1} 1)">'
-                )
-                ship(p)
-                p.parts.append("</g>")
-    p.line((532, 14), (532, 218), stroke="#D9DCDE")
-    p.note(
-        14,
-        238,
-        "Orange: the same picture the same way round twice in a row. Alternating flips never do that: two epochs show every picture both ways.",
-    )
-    return p
+def draw_epochs(p: Picture, left: float, title: str, rows: tuple[str, ...]) -> None:
+    """A row for each picture, a column for each epoch; "1" is flipped."""
+    p.title(left + 132, 20, title)
+    for epoch in range(4):
+        p.small(left + 88 * epoch, 44, f"epoch {epoch + 1}")
+    for row, flips in enumerate(rows):
+        y = 84 + 58 * row
+        for epoch in range(1, 4):
+            if flips[epoch - 1] == flips[epoch]:
+                p.rect(left + 88 * epoch - 44, y, 136, 54, "#FCD9C5", rx=6)
+        for epoch, flip in enumerate(flips):
+            mirror = "-1" if flip == "1" else "1"
+            with p.group(transform=f"translate({left + 88 * epoch} {y}) scale({mirror} 1)"):
+                p.photo(0, 0, 44)
 
 
-def ship(p: Picture) -> None:
-    """A small picture that is not the same from left and right."""
-    p.rect(0, 0, 44, 44, "#E3E6E8", ROLES["data"][2])
-    p.rect(0, 15, 44, 13, "#A3A9AD", "none")
-    p.draw("path", d="M-16 6h34l-8 9h-20z", fill="#4F565B")
-    p.draw("path", d="M-10 6v-8h9v8z M-8 -2v-10h5v10z", fill="#777E83")
+DRAWINGS = {
+    "21_speed_run_strip": draw_strip,
+    "21_speed_run_whitening": draw_whitening,
+    "21_speed_run_group": draw_group,
+    "21_speed_run_flip": draw_flip,
+}
+
+if __name__ == "__main__":
+    main(DRAWINGS)
