@@ -1,4 +1,4 @@
-"""What watches over the course: CI's program, the requirements, the types, the files for a public host."""
+"""What watches over the course: CI's program, the requirements, the types."""
 
 import os
 import re
@@ -36,7 +36,7 @@ needs_bash = pytest.mark.skipif(shutil.which("bash") is None, reason="CI's progr
 
 @pytest.fixture
 def ci(tmp_path):
-    """Runs .ci/run in a folder of its own, where each Python is a stand-in: name -> (answer, exit)."""
+    """Runs .ci/run in a folder of its own, with stand-ins for Pythons: name -> (answer, exit)."""
 
     def run(**pythons: tuple[str, int]) -> subprocess.CompletedProcess:
         for name, (answer, code) in {"python3": ("echo 3.11.7", 0), **pythons}.items():
@@ -160,7 +160,7 @@ def numbers(version: str) -> list[int]:
 
 
 def imported(folder: Path) -> set[str]:
-    """The packages that the Python files and notebooks below a folder import, by their first name."""
+    """The packages that files and notebooks below a folder import, by their first name."""
     found = set()
     for path in [*folder.rglob("*.py"), *folder.rglob("*.ipynb")]:
         text = path.read_text(encoding="utf-8")
