@@ -1,4 +1,4 @@
-"""What watches over the course: CI's program, the requirements, the types."""
+"""What watches over the course: CI's program, requirements, types, and what documents name."""
 
 import os
 import re
@@ -31,7 +31,9 @@ printf '#!{shell}\\necho "{name} installs $*"\\n' >"$folder/bin/pip"
 printf '#!{shell}\\necho "{name} runs $*"\\nexit {code}\\n' >"$folder/bin/python"
 chmod +x "$folder/bin/pip" "$folder/bin/python"
 """
-needs_bash = pytest.mark.skipif(shutil.which("bash") is None, reason="CI's program needs bash")
+needs_bash = pytest.mark.skipif(
+    os.name != "posix" or shutil.which("bash") is None, reason="CI's program is one of bash"
+)
 
 
 @pytest.fixture
@@ -220,3 +222,22 @@ def test_the_package_itself_imports_no_torch():
         [sys.executable, "-c", code], cwd=config.root, capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "False"
+
+
+DOCUMENTS = sorted([*config.root.glob("*.md"), *config.root.glob("docs/*.md")])
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_of_a_document_lead_somewhere(document):
+    text = document.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#\s]+)", text):
+        if not target.startswith("http"):
+            assert (document.parent / target).exists(), target
+
+
+def test_contributing_names_each_room_of_the_machinery_and_each_program():
+    text = (config.root / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rooms = {path.name for path in (config.root / "utils" / "machinery").glob("[!_]*.py")}
+    programs = {f"tools/{path.name}" for path in (config.root / "tools").glob("*.py")}
+    named = set(re.findall(r"^\| `([\w/]+\.py)` \|", text, re.M))
+    assert named == rooms | programs
