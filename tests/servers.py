@@ -11,15 +11,18 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Import it into a test file, and no proxy of this machine stands between its tests and their servers."""
+    """Import it into a test file: no proxy of this machine stands before its servers then."""
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
 
 
 class Server:
-    """Each request is answered by the next of `answers` (the last one again and again), a function of (server,
-    send, first byte asked for or None), or bytes that are sent as they are."""
+    """Each request is answered by the next of `answers`, the last one again and again.
+
+    An answer is bytes that are sent as they are, or a function of (server, send, first byte asked
+    for or None).
+    """
 
     def __init__(self, *answers: bytes | Callable) -> None:
         self.answers = list(answers)
@@ -69,7 +72,7 @@ class Server:
 
 
 def reply(body: bytes = b"", status: str = "200 OK", **headers: object) -> bytes:
-    """A whole HTTP answer; `Content_Type="x"` gives the header Content-Type, None leaves a header out."""
+    """A whole HTTP answer; `Content_Type="x"` gives that header, None leaves one out."""
     lines = {"Content-Length": len(body), "Connection": "close"}
     lines |= {name.replace("_", "-"): value for name, value in headers.items()}
     head = "".join(f"{name}: {value}\r\n" for name, value in lines.items() if value is not None)

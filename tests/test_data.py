@@ -1,7 +1,9 @@
 """Image sets, augmentation, the loader, and where the data sets come from."""
 
 import gzip
+import hashlib
 import pickle
+import shutil
 import tarfile
 import unicodedata
 from pathlib import Path
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.profiler import ProfilerActivity, profile
 from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.transforms import functional as pil_transforms
@@ -29,11 +32,9 @@ def noise(*shape: int) -> torch.Tensor:
 
 
 def test_parts_of_an_image_set_that_do_not_fit_are_refused():
-    images, labels, rest = (
-        noise(4, 3, 8, 8),
-        torch.tensor([0, 1, 1, 0]),
-        (("a", "b"), "x", (0.5,), (0.5,)),
-    )
+    images = noise(4, 3, 8, 8)
+    labels = torch.tensor([0, 1, 1, 0])
+    rest = (("a", "b"), "x", (0.5,), (0.5,))
     assert len(ImageSet(images, labels, *rest)) == 4
     bad = [
         (images.float(), labels),
@@ -42,8 +43,9 @@ def test_parts_of_an_image_set_that_do_not_fit_are_refused():
         (images, labels.float()),
     ]
     for parts in (*bad, (images, labels + 1), (images, labels - 1)):
-        with pytest.raises(ValueError, match="abels"):
+        with pytest.raises(ValueError, match="abels") as caught:
             ImageSet(*parts, *rest)
+        assert str(caught.value).count(". ") == 0  # one sentence
     with pytest.raises(ValueError, match="one mean"):
         ImageSet(images[:, :1], labels, ("a", "b"), "grey", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
@@ -73,6 +75,43 @@ def test_balanced_indices_are_random_and_take_equally_many_of_each_class():
     first, again, other = (data.balanced_indices(labels, 30, seed).tolist() for seed in (0, 0, 1))
     assert (first == again, first == other, max(first) > 90) == (True, False, True)
     assert torch.equal(torch.get_rng_state(), state)  # nobody else's random numbers are used up
+
+
+def test_the_split_of_the_recorded_studies_stays_as_it_is():
+    numbers = torch.arange(50_000)
+    pixels = torch.stack([numbers // 256, numbers % 256], dim=1).to(torch.uint8)[..., None, None]
+    image_set = ImageSet(pixels, numbers % 10, tuple("abcdefghij"), "numbers", (0.5,), (0.5,))
+    rest, held_out = data.hold_out(image_set, 5_000)
+    parts = []
+    for part in (rest, held_out):
+        high, low = part.images[:, :, 0, 0].long().unbind(1)
+        parts.append(high * 256 + low)
+    assert parts[1][:5].tolist() == [45845, 11799, 43880, 43701, 41303]
+    assert parts[1][-1] == 30594
+    assert torch.equal(torch.cat(parts).sort().values, numbers)
+    assert parts[0][:3].tolist() == [0, 1, 2]  # the rest keeps its order
+    unbalanced = torch.tensor([0] * 500 + [1] * 30 + [4] * 7 + [2] * 200)
+    assert data.balanced_indices(unbalanced, 10, seed=2).tolist() == [
+        245,
+        538,
+        511,
+        534,
+        272,
+        666,
+        532,
+        527,
+        435,
+        630,
+    ]
+
+
+def test_many_classes_take_no_more_memory_than_images():
+    labels = torch.arange(20_000) % 2_000  # one-hot: 320 MB
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
+        chosen = data.balanced_indices(labels, 4_000)
+    assert torch.bincount(labels[chosen]).tolist() == [2] * 2_000
+    largest = max(event.self_cpu_memory_usage for event in profiled.events())
+    assert largest < 10_000_000
 
 
 def test_random_crop_cuts_what_torchvision_cuts_each_image_elsewhere():
@@ -184,9 +223,31 @@ def test_the_size_may_depend_on_the_epoch(make_set):
         assert next(iter(batches))[0].shape == (4, 3, side, side)
 
 
+def test_a_loader_that_was_told_no_epoch_gives_images_of_full_size(make_set):
+    for resize, side in (({1: 4, 3: 6}, 6), ({3: 6, 1: 4}, 6), ({2: 6}, 6), (5, 5), (None, 8)):
+        batches = Batches(make_set(4), 4, resize=resize, device="cpu")
+        assert next(iter(batches))[0].shape[-1] == side
+    batches = Batches(make_set(4), 4, resize={2: 6, 3: 7}, device="cpu")
+    batches.set_epoch(1)  # before the first entry: its side
+    assert batches.side == 6
+
+
+def test_flip_is_checked_and_numpy_booleans_are_welcome(make_set):
+    for flip in ("alternate", "", 1, 0.5, None, 0):
+        with pytest.raises(ValueError, match="flip is False"):
+            Batches(make_set(4), 4, flip=flip, device="cpu")
+    image_set = make_set(40)
+    for flip in (True, np.True_, False, np.False_):
+        batches = Batches(image_set, 40, flip=flip, device="cpu")
+        plain = Batches(image_set, 40, device="cpu")
+        same = torch.equal(next(iter(batches))[0], next(iter(plain))[0])
+        assert same is not bool(flip)
+        assert batches.augmentation["flip"] is bool(flip)  # as a record can hold it
+
+
 @pytest.fixture(autouse=True)
 def web(monkeypatch, tmp_path):
-    """An empty data folder, a small sample, and what can be downloaded: nothing as yet, by file name."""
+    """An empty data folder, a small sample, and what can be downloaded, by name: nothing yet."""
     files, fetched = {}, []
 
     def download(urls, path, md5):
@@ -213,6 +274,10 @@ def web(monkeypatch, tmp_path):
     return files, fetched
 
 
+def md5_of(data: bytes) -> str:
+    return hashlib.md5(data).hexdigest()
+
+
 @pytest.fixture
 def cifar10(web, monkeypatch, tmp_path):
     """A CIFAR-10 of 20 images a file can be downloaded; gives what is in the test file."""
@@ -225,6 +290,7 @@ def cifar10(web, monkeypatch, tmp_path):
             (tmp_path / name).write_bytes(pickle.dumps(content))
             tar.add(tmp_path / name, f"cifar-10-batches-py/{name}")
     web[0]["cifar-10-python.tar.gz"] = archive.read_bytes()
+    monkeypatch.setattr(sources, "CIFAR10_MD5", md5_of(archive.read_bytes()))
     monkeypatch.setattr("torchvision.datasets.cifar.check_integrity", lambda *_: True)  # other MD5s
     return content
 
@@ -255,6 +321,50 @@ def test_a_quick_run_unpacks_an_archive_that_was_put_in_place_by_hand(cifar10, w
     archive.parent.mkdir()
     archive.write_bytes(web[0][archive.name])
     assert load_cifar10(run=QUICK, source="official")[0].name == "CIFAR-10"
+    assert web[1] == []
+
+
+def test_a_quick_run_downloads_nothing_even_where_an_archive_is_damaged(cifar10, web, mnist_files):
+    for name in ("cifar-10-python.tar.gz", "MNIST/raw/t10k-images-idx3-ubyte.gz"):
+        archive = config.data_dir / name
+        archive.parent.mkdir(parents=True, exist_ok=True)
+        archive.write_bytes(web[0][archive.name][:-20])  # a copy that was stopped
+    for load in (load_cifar10, load_mnist):
+        with pytest.raises(DataError, match="damaged or not complete: copy it once more"):
+            load(run=QUICK, source="official")
+        load(run=QUICK)  # the sample stands in
+    assert web[1] == []
+    assert load_cifar10(run=FULL, source="official")[0].name == "CIFAR-10"
+    assert web[1] == ["cifar-10-python.tar.gz"]
+
+
+def test_run_size_and_source_are_read_when_the_set_is_loaded(cifar10, monkeypatch):
+    monkeypatch.setattr(config, "data_source", "official")
+    for run in (FULL, QUICK):
+        monkeypatch.setattr(config, "run", run)
+        assert len(load_cifar10()[0]) == (run.train_images or 100)
+    monkeypatch.setattr(config, "data_source", "sample")
+    assert load_cifar10()[0].name == "Emoji-10"
+
+
+@pytest.mark.parametrize(
+    ("load", "inner", "file", "named"),
+    [
+        (load_cifar10, "cifar-10-batches-py", "data_batch_1", "cifar-10-batches-py"),
+        (load_cifar10, "renamed", "data_batch_1", "cifar-10-batches-py"),
+        (load_mnist, "MNIST", "raw/train-images-idx3-ubyte", "MNIST"),
+        (load_mnist, "MNIST/raw", "train-images-idx3-ubyte.gz", "MNIST"),
+    ],
+)
+def test_a_data_folder_one_level_too_deep_is_told(
+    monkeypatch, web, tmp_path, load, inner, file, named
+):
+    monkeypatch.setattr(config, "data_dir", tmp_path / inner)
+    (tmp_path / inner / file).parent.mkdir(parents=True)
+    (tmp_path / inner / file).write_bytes(b"x")
+    with pytest.raises(DataError, match=f"name the folder that holds {named}"):
+        load(run=FULL, source="official")
+    assert web[1] == []
 
 
 def test_validation_images_come_out_of_the_training_images(cifar10, capsys):
@@ -271,9 +381,9 @@ def test_validation_images_come_out_of_the_training_images(cifar10, capsys):
 @pytest.mark.parametrize(("run", "words"), [(FULL, "no network"), (QUICK, "a quick run does not")])
 def test_offline_the_sample_stands_in_unless_the_real_data_are_asked_for(capsys, load, run, words):
     assert load(run=run)[0].name in ("Emoji-10", "Font digits")
-    warning = capsys.readouterr().out.splitlines()[0]
-    assert warning.startswith("WARNING")
-    assert words in warning
+    printed = capsys.readouterr().out
+    assert printed.startswith("WARNING: not ")
+    assert words in " ".join(printed.split())
     with pytest.raises(DataError, match=words):
         load(run=run, source="official")
 
@@ -285,27 +395,36 @@ def test_both_parts_of_a_sample_have_the_mean_and_std_of_the_training_images(loa
     assert mean_and_std(test.images)[0] != pytest.approx(test.mean, abs=0.01)
 
 
-@pytest.mark.parametrize("counts", [(60_000, 10_000), (5, 5)])
-def test_mnist_is_downloaded_once_and_checked(web, counts):
-    """An MNIST of black digits, all labelled 7, in the official file format."""
-    for split, count in zip(("train", "t10k"), counts, strict=True):
-        number, sides = count.to_bytes(4, "big"), (28).to_bytes(4, "big") * 2
-        images = (0x803).to_bytes(4, "big") + number + sides + bytes(count * 784)
-        labels = (0x801).to_bytes(4, "big") + number + b"\7" * count
-        web[0][f"{split}-images-idx3-ubyte.gz"] = gzip.compress(images, 1)
-        web[0][f"{split}-labels-idx1-ubyte.gz"] = gzip.compress(labels, 1)
-    if counts == (5, 5):  # they fit together, but are not MNIST
-        with pytest.raises(DataError, match="complete"):
-            load_mnist(run=FULL, source="official")
-        return
+@pytest.fixture
+def mnist_files(web, monkeypatch):
+    """An MNIST of black digits, all labelled 7, can be downloaded; gives what sets its size."""
+
+    def offer(train: int, test: int) -> None:
+        for split, count in (("train", train), ("t10k", test)):
+            number = count.to_bytes(4, "big")
+            sides = (28).to_bytes(4, "big") * 2
+            images = (0x803).to_bytes(4, "big") + number + sides + bytes(count * 784)
+            labels = (0x801).to_bytes(4, "big") + number + b"\7" * count
+            web[0][f"{split}-images-idx3-ubyte.gz"] = gzip.compress(images, 1)
+            web[0][f"{split}-labels-idx1-ubyte.gz"] = gzip.compress(labels, 1)
+        files = [(name, md5_of(file)) for name, file in web[0].items() if "ubyte" in name]
+        monkeypatch.setattr(sources.datasets.MNIST, "resources", files)
+
+    offer(5, 5)
+    return offer
+
+
+def test_mnist_is_downloaded_once_and_checked(web, mnist_files):
+    with pytest.raises(DataError, match="complete"):  # they fit together, but are not MNIST
+        load_mnist(run=FULL, source="official")
+    shutil.rmtree(config.data_dir)
+    web[1].clear()
+    mnist_files(60_000, 10_000)
     for run in (FULL, FULL, QUICK):
         train, test = load_mnist(run=run, source="official")
     assert sorted(web[1]) == sorted(web[0])
-    assert (train.name, train.images.shape, set(test.labels.tolist())) == (
-        "MNIST",
-        (50, 1, 28, 28),
-        {7},
-    )
+    assert (train.name, train.images.shape) == ("MNIST", (50, 1, 28, 28))
+    assert set(test.labels.tolist()) == {7}
 
 
 COLOURS = {"cat": (200, 30, 30), "dog": (30, 200, 30)}
@@ -349,10 +468,45 @@ def test_junk_is_ignored_and_what_cannot_be_read_is_named(pets, capsys):
     (cat / ".ipynb_checkpoints").mkdir()
     (pets / "train" / ".ipynb_checkpoints").mkdir()
     (cat / "gone.png").symlink_to("nowhere.png")
+    (cat / "elsewhere").symlink_to(pets / "test" / "dog")
     assert len(load_folder(pets)[0]) == 4
-    assert (
-        "cat/broken.png, cat/gone.png, cat/notes.txt. " in capsys.readouterr().out.splitlines()[0]
+    printed = capsys.readouterr().out
+    names = "cat/broken.png, cat/elsewhere, cat/gone.png, cat/notes.txt. "
+    assert names in " ".join(printed.split())
+    paths = [word for word in printed.split() if len(word) > 60]  # which stay in one piece
+    assert all(
+        len(line) <= 100 for line in printed.splitlines() if not set(line.split()) & {*paths}
     )
+
+
+MACHINES = (
+    "@eaDir",
+    "__MACOSX",
+    "lost+found",
+    "$RECYCLE.BIN",
+    "#recycle",
+    "System Volume Information",
+)
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_folders_that_machines_make_are_no_classes_and_hold_no_pictures(pets, name):
+    for place in ("train", "train/cat", "train/cat/second camera", "test/dog"):
+        (pets / place / name / "dog").mkdir(parents=True)
+        Image.new("RGB", (9, 9)).save(pets / place / name / "dog" / "thumbnail.jpg")
+    train, test = load_folder(pets)
+    assert train.classes == ("cat", "dog")
+    assert len(train) == len(test) == 4
+
+
+def test_a_folder_without_pictures_in_one_split_only_is_named_and_left_out(pets, capsys):
+    (pets / "test" / "notes").mkdir()
+    (pets / "test" / "notes" / "list.txt").write_text("cat, dog")
+    assert load_folder(pets)[0].classes == ("cat", "dog")
+    assert "notes, which holds no pictures" in " ".join(capsys.readouterr().out.split())
+    Image.new("RGB", (9, 9)).save(pets / "test" / "notes" / "page.png")
+    with pytest.raises(DataError, match="notes is in only one of"):
+        load_folder(pets)
 
 
 def test_names_with_composed_and_decomposed_letters_are_the_same_class(pets):

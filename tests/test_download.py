@@ -1,4 +1,4 @@
-"""Downloads from real HTTP servers on loopback, most of which misbehave; archives, whole and damaged."""
+"""Downloads from servers on loopback, most of which misbehave; archives, whole and damaged."""
 
 import errno
 import gzip
@@ -10,10 +10,12 @@ import subprocess
 import sys
 import tarfile
 import time
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from servers import Server, forever, no_proxy, reply, silent  # noqa: F401
 
 from utils.machinery import downloads as module
@@ -162,6 +164,50 @@ def test_disks_that_are_full_and_folders_that_are_files(path):
     assert not path.exists()
 
 
+def test_the_sentence_says_first_what_to_do_and_names_hosts_alone(path):
+    with Server(reply(b"", "503 Busy")) as busy:
+        sentence = fails(path, busy, DEAD)
+    advice = f"run this again, or put the file at {path} yourself"
+    reasons = f"({busy.address}: a web page (503 Busy); 127.0.0.1:1: ConnectionError)."
+    assert sentence.endswith(f"{advice} {reasons}")
+    assert "http://" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("error", "word", "not_word"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "free some disk space", "scanner"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "free some disk space", "scanner"),
+        (PermissionError(errno.EACCES, "used by another process"), "virus scanner", "free some"),
+        (OSError(errno.EROFS, "Read-only file system"), "COURSE_DATA_DIR", "free some"),
+        (EOFError("ended"), "a.gz is damaged, so move it away", "free some"),
+        (zlib.error("invalid code"), "a.gz is damaged, so move it away", "COURSE_DATA_DIR"),
+    ],
+)
+def test_each_error_has_an_advice_of_its_own(tmp_path, monkeypatch, error, word, not_word):
+    def fail(*_):
+        raise error
+
+    (tmp_path / "a.gz").write_bytes(b"")
+    monkeypatch.setattr("gzip.decompress", fail)
+    with pytest.raises(DownloadError, match=word) as caught:
+        gunzip(tmp_path / "a.gz", tmp_path / "a")
+    assert not_word not in str(caught.value)
+
+
+def test_waiting_for_another_program_is_said_and_ends(path, monkeypatch, capsys):
+    monkeypatch.setattr(module, "WAIT_SECONDS", 0.2)
+    lock = FileLock(path.parent / ".download.lock")
+    with lock:
+        fails_again = f"end it, or delete {path.parent / '.download.lock'}"
+        assert fails_again in fails(path, DEAD)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert f"Another program downloads or unpacks in {path.parent}: waiting for it." in printed
+    path.write_bytes(BODY)
+    arrives(path, DEAD)
+    assert "waiting" not in capsys.readouterr().out
+
+
 @linux
 @pytest.mark.filterwarnings("ignore:flock not supported")
 @pytest.mark.parametrize("word", ["ENOSYS", "ENOLCK", "EOPNOTSUPP"])
@@ -253,8 +299,23 @@ def test_damaged_archives_leave_nothing(tmp_path, unpack, damage):
     assert not target.exists()
 
 
+@pytest.mark.skipif(not hasattr(tarfile, "data_filter"), reason="came with Python 3.11.4")
 def test_a_tar_cannot_write_outside_its_folder(tmp_path):
     make_tar(tmp_path / "a.tar.gz", FILES | {"../../escaped": b"!"})
     with pytest.raises(DownloadError):
         extract_tar(tmp_path / "a.tar.gz", tmp_path / "in" / "folder")
     assert not list(tmp_path.rglob("escaped"))
+
+
+def test_pythons_without_tar_filters_unpack_as_well(tmp_path, monkeypatch):
+    """As Python 3.11.0 to 3.11.3, where extractall() has no argument of that name."""
+    old = tarfile.TarFile.extractall
+
+    def extractall(self, path=".", members=None, *, numeric_owner=False):
+        return old(self, path, members, numeric_owner=numeric_owner)
+
+    monkeypatch.setattr(tarfile.TarFile, "extractall", extractall)
+    monkeypatch.delattr(tarfile, "data_filter", raising=False)
+    make_tar(tmp_path / "a.tar.gz")
+    folder = extract_tar(tmp_path / "a.tar.gz", tmp_path / "folder")
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == FILES

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
+from utils.machinery import pictures as module
 from utils.machinery.pictures import ImageError, decode_image, middle_square, open_image, to_rgb
 
 RNG = np.random.default_rng(0)
@@ -37,7 +38,7 @@ def chunk(kind: bytes, data: bytes = b"") -> bytes:
 
 
 def png(width, height, depth, colour, rows: bytes, *before) -> bytes:
-    """A PNG of raw rows (each begins with its filter byte); `before` are chunks that come before the pixels."""
+    """A PNG of raw rows, each with its filter byte; `before`: chunks before the pixels."""
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
     pixels = chunk(b"IDAT", zlib.compress(rows))
     return b"\x89PNG\r\n\x1a\n" + header + b"".join(before) + pixels + chunk(b"IEND")
@@ -63,7 +64,7 @@ def grey(values) -> np.ndarray:
 
 
 def orient(array: np.ndarray, orientation: int) -> np.ndarray:
-    """How a camera stores an upright picture under this EXIF orientation (the inverse of turning it upright)."""
+    """How a camera stores an upright picture under this EXIF orientation."""
     turned = array.transpose(1, 0, 2)
     stored = {2: array[:, ::-1], 3: array[::-1, ::-1], 4: array[::-1], 5: turned, 6: turned[::-1]}
     stored |= {7: array[::-1, ::-1].transpose(1, 0, 2), 8: turned[:, ::-1]}
@@ -193,6 +194,7 @@ def test_long_notes_and_colour_profiles_are_read_and_bombs_are_not():
 FORMATS = {format: encode(NOISE, format) for format in ("JPEG", "PNG", "GIF", "BMP", "WEBP")}
 
 # name: (file, word of the error)
+LINK_LIMITS = (module.MAX_LINK_BYTES, module.MAX_LINK_PIXELS)
 WRONG = {
     "empty": (b"", "no JPEG"),
     "text": (b"this is not a picture, whatever its name says\n", "no JPEG"),
@@ -200,8 +202,8 @@ WRONG = {
     "HEIC": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100), "HEIC"),
     "TIFF": (encode(NOISE, "TIFF"), "PNG"),
     "no pixels": (png(0, 0, 8, 2, b""), "damaged"),
-    "more than 10 MB": (FORMATS["PNG"] + bytes(10_000_000), "10 MB"),
-    "25,005,000 pixels": (png(5_000, 5_001, 1, 0, bytes(626 * 5_001)), "5,000 x 5,001"),
+    "more than 100 MB": (FORMATS["PNG"] + bytes(100_000_000), "100 MB"),
+    "200,010,000 pixels": (png(10_000, 20_001, 1, 0, b""), "10,000 x 20,001"),
     "10 billion pixels": (png(100_000, 100_000, 8, 0, b""), "too large"),
     **{f"half of {name}": (data[: len(data) // 2], "damaged") for name, data in FORMATS.items()},
 }
@@ -213,6 +215,39 @@ def test_wrong_files_get_one_sentence(name, recwarn):
     with pytest.raises(ImageError, match=f"^cat.png .*{word}"):
         decode_image(data, "cat.png")
     assert not recwarn.list
+
+
+@pytest.mark.parametrize(
+    ("data", "word"),
+    [
+        (FORMATS["PNG"] + bytes(10_000_000), "10 MB"),
+        (png(5_000, 5_001, 1, 0, bytes(626 * 5_001)), "5,000 x 5,001"),
+    ],
+)
+def test_what_a_link_leads_to_has_stricter_limits_than_the_readers_own_file(data, word):
+    with pytest.raises(ImageError, match=word):
+        decode_image(data, "The file", *LINK_LIMITS)
+    assert decode_image(data).mode == "RGB"
+
+
+@pytest.mark.parametrize(("format", "options"), [("JPEG", {}), ("MPO", MPO)])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_phones_photograph_is_decoded_at_a_fraction(format, options, orientation):
+    colours = Image.fromarray(np.array([[RED, GREEN], [BLUE, WHITE]], np.uint8))
+    photograph = colours.resize((8_064, 6_048), Image.Resampling.NEAREST)
+    file = encode(photograph, format, exif=exif(orientation), **options)
+    image = decode_image(file + bytes(11_000_000))  # as with a film behind it
+    upright = (2_016, 1_512) if orientation == 1 else (1_512, 2_016)  # a quarter; 1/8 has 756
+    assert image.size == upright
+    corners = [image.getpixel((x, y)) for y in (9, image.height - 9) for x in (9, image.width - 9)]
+    expected = orient(np.array([[RED, GREEN], [BLUE, WHITE]]), 8 if orientation == 6 else 1)
+    assert np.abs(np.array(corners) - expected.reshape(4, 3)).max() < 4
+
+
+def test_a_photograph_of_25_megapixels_keeps_every_pixel():
+    assert decode_image(encode(Image.new("L", (5_000, 5_000)), "JPEG")).size == (5_000, 5_000)
+    large = encode(Image.new("1", (5_000, 5_001)), "PNG")  # no other format has fractions
+    assert decode_image(large).size == (5_000, 5_001)
 
 
 @pytest.mark.parametrize("name", ["PNG", "BMP"])
@@ -239,14 +274,15 @@ def test_open_image_reads_a_file(tmp_path, monkeypatch):
 
 def test_open_image_says_what_is_wrong_with_a_path(tmp_path):
     (tmp_path / "text.png").write_text("not a picture")
-    (tmp_path / "large.png").write_bytes(bytes(10_000_001))
+    with (tmp_path / "large.png").open("wb") as file:
+        file.truncate(100_000_001)
     if sys.platform != "win32":
         os.mkfifo(tmp_path / "pipe.png")  # nobody may wait for it
     words = {
         ".": "folder",
         "missing.png": "no picture file",
         "pipe.png": "no picture file",
-        "large.png": "10 MB",
+        "large.png": "100 MB",
     }
     words |= {
         "text.png": "no JPEG",
@@ -283,6 +319,22 @@ def test_pil_images_follow_the_same_rules():
     ):
         with pytest.raises(ImageError):
             to_rgb(image)
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.uint16])
+def test_an_array_of_eight_bit_numbers_is_not_black(dtype):
+    grey_values = np.arange(256).reshape(16, 16)
+    assert np.array_equal(to_rgb(Image.fromarray(grey_values.astype(dtype))), grey(grey_values))
+    dark = grey_values.astype(np.uint16)  # a file says that it has 16 bits
+    assert np.asarray(decode_image(encode(dark, "PNG"))).max() == 0
+    turned = decode_image(encode(dark, "PNG", exif=exif(6)))
+    assert np.asarray(turned).max() == 0
+
+
+@pytest.mark.parametrize("value", [-1, 65_536])
+def test_numbers_of_more_than_16_bits_are_refused(value):
+    with pytest.raises(ImageError, match="scale it to 0 to 255"):
+        to_rgb(Image.fromarray(np.array([[0, value]], np.int32)))
 
 
 @pytest.mark.parametrize("shape", [(40, 100), (100, 40), (41, 40), (1, 300)])

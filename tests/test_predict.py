@@ -2,6 +2,7 @@
 
 import gzip
 import socket
+import threading
 import time
 import tracemalloc
 from io import BytesIO
@@ -16,7 +17,7 @@ from torch import nn
 from utils.data import Batches, ImageSet
 from utils.machinery import web
 from utils.machinery.pictures import ImageError
-from utils.predict import load_image, predict, serve_folder
+from utils.predict import load_image, load_images, predict, serve_folder
 
 NOISE = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
 NOISE_IMAGE = Image.fromarray(NOISE)
@@ -93,10 +94,20 @@ def test_a_faulty_server_gets_one_sentence_and_little_memory(name):
     assert peak < 60e6
 
 
+def slow_redirect(server, send, first):
+    time.sleep(0.15)
+    send(redirect("/again"))
+
+
 SLOW = {
     "silence": silent,
     "one byte at a time": forever(reply(PNG[:50], Content_Length=5000), b"x", 0.02),
     "chunks of one byte": forever(CHUNKED, b"1\r\nx\r\n", 0.02),
+    "the length of a chunk, a byte at a time": forever(CHUNKED, b"0", 0.02),
+    "a header, a byte at a time": forever(b"HTTP/1.1 200 OK\r\nA: ", b"x", 0.02),
+    "a first line, a byte at a time": forever(b"HTTP/1.1 200 ", b"O", 0.02),
+    "redirects, each a little slow": slow_redirect,
+    "a redirect with a header that never ends": forever(redirect("/1")[:-2] + b"A: ", b"x", 0.02),
 }
 
 
@@ -104,10 +115,14 @@ SLOW = {
 def test_a_slow_server_is_given_up_in_time(name, monkeypatch):
     monkeypatch.setattr(web, "TOTAL_SECONDS", 0.4)
     monkeypatch.setattr(web, "TIMEOUT", (0.3, 0.3))
+    before = set(threading.enumerate())
     start = time.monotonic()
     with Server(SLOW[name]) as server:
-        refused(server.url)
-        assert time.monotonic() - start < 3
+        sentence = refused(server.url)
+        assert time.monotonic() - start < 2
+        assert "more than 0.4 seconds" in sentence or name == "silence"
+        # Nothing is left that would keep Python from ending.
+        assert all(thread.daemon for thread in set(threading.enumerate()) - before)
 
 
 def test_links_that_lead_nowhere():
@@ -202,6 +217,22 @@ def test_paths_bytes_and_pil_images(tmp_path, monkeypatch):
         refused(source, "a path, a link, bytes or a PIL image")
 
 
+def test_load_images_takes_every_picture_and_names_the_rest(tmp_path, capsys):
+    for name in ("c.JFIF", "b.jpe", "no ending", "a.png", ".hidden.png"):
+        (tmp_path / name).write_bytes(PNG)
+    (tmp_path / "a folder").mkdir()
+    (tmp_path / "notes.txt").write_text("no picture")
+    Image.new("RGB", (2_000, 1_024)).save(tmp_path / "large.png")
+    files, pictures = load_images(tmp_path.iterdir())
+    assert [file.name for file in files] == ["a.png", "b.jpe", "c.JFIF", "large.png", "no ending"]
+    assert np.array_equal(pictures[0], NOISE)
+    assert [picture.size for picture in pictures[2:]] == [(8, 6), (1_000, 512), (8, 6)]
+    printed = " ".join(capsys.readouterr().out.split())
+    assert printed.startswith("Left out of the pictures: notes.txt. The reason for the first: ")
+    assert load_images([]) == ([], [])
+    assert capsys.readouterr().out == ""
+
+
 class Recorder(nn.Module):
     """A network that notes what it gets; its outputs are 0, 1, 2 for every picture."""
 
@@ -265,3 +296,28 @@ def test_predict_leaves_the_network_as_it_was():
         with pytest.raises(ValueError, match="network"):
             predict(net, NOISE_IMAGE, data_set())
         assert all(part.training for part in net.modules())
+
+
+class Full(nn.Module):
+    """A network for which there is no room."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+    def forward(self, batch):
+        raise self.error
+
+
+def test_a_full_memory_is_told_as_such_and_not_as_a_wrong_size():
+    full = (
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nMore."),
+        RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)."),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried ..."),
+    )
+    for error in full:
+        with pytest.raises(MemoryError, match="The memory of cpu is full: stop") as caught:
+            predict(Full(error), NOISE_IMAGE, data_set())
+        assert len(str(caught.value).splitlines()) == 1
+    with pytest.raises(ValueError, match="size="):
+        predict(Full(RuntimeError("mat1 and mat2")), NOISE_IMAGE, data_set())

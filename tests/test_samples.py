@@ -1,4 +1,4 @@
-"""The built-in samples: what they promise about shapes, balance, variety and size; and the images of data/images."""
+"""The built-in samples: their shapes, balance, variety and size; and the images of data/images."""
 
 import functools
 import importlib.util
@@ -66,10 +66,10 @@ def test_font_digits_are_light_on_dark_and_resemble_their_class():
 
 
 def test_font_digits_are_what_their_program_draws():
-    spec = importlib.util.spec_from_file_location(
-        "build", config.samples_dir / "build_font_digits.py"
-    )
-    spec.loader.exec_module(build := importlib.util.module_from_spec(spec))
+    program = config.root / "tools" / "samples" / "build_font_digits.py"
+    spec = importlib.util.spec_from_file_location("build", program)
+    build = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(build)
     images, labels = build.font_digits(1_000)
     stored = read("font_digits")[1]
     assert torch.equal(torch.from_numpy(labels), stored[1])

@@ -1,4 +1,6 @@
-"""Confusion matrix, accuracy of each class, and the mistakes that a network was surest of."""
+"""Confusion matrix, accuracy of each class, the commonest mistakes and the surest ones."""
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -32,6 +34,26 @@ def per_class_accuracy(matrix: ArrayLike) -> np.ndarray:
     images = np.sum(matrix, axis=1)
     accuracy = np.full(len(images), np.nan)
     return np.divide(right, images, out=accuracy, where=images > 0)
+
+
+def most_frequent_mistakes(
+    matrix: ArrayLike, classes: Sequence[str], count: int = 3
+) -> list[tuple[int, str, str]]:
+    """Which class was taken for which other one most often: (images, true class, predicted class).
+
+    matrix: counts [K, K] as confusion_matrix returns them; classes: K names. The most frequent one
+    first: `count`, or fewer where there are fewer kinds. Of equally frequent ones the upper row of
+    the matrix comes first.
+    """
+    mistakes = np.array(matrix)
+    np.fill_diagonal(mistakes, 0)
+    places = np.argsort(-mistakes, axis=None, kind="stable")[:count]
+    found = []
+    for true, predicted in zip(*np.unravel_index(places, mistakes.shape), strict=True):
+        images = int(mistakes[true, predicted])
+        if images > 0:
+            found.append((images, classes[true], classes[predicted]))
+    return found
 
 
 def most_confident_mistakes(

@@ -2,21 +2,34 @@
 
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
-from torch import nn
+from torch import Tensor, nn
 
 from utils.data import Batches, ImageSet
-from utils.machinery.pictures import ImageError, decode_image, middle_square, open_image, to_rgb
+from utils.machinery.pictures import (
+    MAX_LINK_BYTES,
+    MAX_LINK_PIXELS,
+    ImageError,
+    decode_image,
+    middle_square,
+    open_image,
+    to_rgb,
+)
 from utils.machinery.precision import evaluation_mode
+from utils.machinery.printing import say_left_out
 from utils.machinery.web import fetch, serve_folder
 
-__all__ = ["ImageError", "Prediction", "load_image", "predict", "serve_folder"]
+__all__ = ["ImageError", "Prediction", "load_image", "load_images", "predict", "serve_folder"]
 
 Source = str | os.PathLike | bytes | Image.Image  # what load_image takes
+LINK = r"\s*([a-z][a-z0-9+.-]+://|data:|blob:)"
+KEPT_PIXELS = 512  # the shorter side of what load_images keeps of a larger picture
 
 
 @dataclass(frozen=True)
@@ -29,21 +42,49 @@ class Prediction:
 
 
 def load_image(source: Source) -> Image.Image:
-    """The picture at a path or an http(s) link, in bytes or in a PIL image, as RGB. Raises ImageError."""
+    """The picture at a path or an http(s) link, in bytes or in a PIL image, as RGB.
+
+    A JPEG of more than 25 megapixels comes at a half, a quarter or an eighth of its size. Raises
+    ImageError.
+    """
     if isinstance(source, Image.Image):
         return to_rgb(source)
     if isinstance(source, bytes | bytearray | memoryview):
         return decode_image(bytes(source))
-    if isinstance(source, str) and re.match(
-        r"\s*([a-z][a-z0-9+.-]+://|data:|blob:)", source, re.IGNORECASE
-    ):
-        return decode_image(fetch(source.strip()), "The picture behind the link")
+    if isinstance(source, str) and re.match(LINK, source, re.IGNORECASE):
+        data = fetch(source.strip())
+        return decode_image(data, "The picture behind the link", MAX_LINK_BYTES, MAX_LINK_PIXELS)
     if isinstance(source, str | os.PathLike):
         return open_image(source)
     kind = type(source).__name__
     raise ImageError(
         f"A picture is a path, a link, bytes or a PIL image, not {kind}: try Image.fromarray."
     )
+
+
+def load_images(files: Iterable[Path]) -> tuple[list[Path], list[Image.Image]]:
+    """The pictures among these files, in the order of their names: (files, RGB pictures).
+
+    Hidden files and folders are left out; other files that are no pictures too, with a printed line
+    that names them. Pictures with a shorter side of more than 512 pixels are shrunk to that.
+    """
+    names: list[Path] = []
+    pictures: list[Image.Image] = []
+    left_out: dict[str, Exception] = {}
+    for file in sorted(Path(file) for file in files):
+        if file.name.startswith(".") or file.is_dir():
+            continue
+        try:
+            picture = load_image(file)
+        except ImageError as error:
+            left_out[file.name] = error
+            continue
+        if min(picture.size) > KEPT_PIXELS:
+            picture = ImageOps.cover(picture, (KEPT_PIXELS, KEPT_PIXELS))
+        names.append(file)
+        pictures.append(picture)
+    say_left_out(left_out, "the pictures")
+    return names, pictures
 
 
 def predict(
@@ -56,30 +97,50 @@ def predict(
 ) -> Prediction:
     """The class probabilities of one picture, which goes the way that the training pictures went.
 
-    The middle square of `image` (anything that `load_image` takes) is shrunk to the size of the data set's
-    images, then enlarged to `size` if the network was trained with Batches(resize=size), and normalised.
-    `invert=True` turns dark on light into light on dark, as in MNIST. Raises ImageError where there is no
-    picture, ValueError where the network does not take it or gives not one output for each class.
+    The middle square of `image` (anything that `load_image` takes) is shrunk to the size of the
+    data set's images, then enlarged to `size` if the network was trained with
+    Batches(resize=size), and normalised. `invert=True` turns dark on light into light on dark, as
+    in MNIST. Raises ImageError where there is no picture, MemoryError where the memory is full,
+    ValueError where the network does not take the picture or gives not one output for each class.
     """
-    channels, side = dataset.images.shape[1], dataset.images.shape[-1]
+    channels = dataset.images.shape[1]
+    side = dataset.images.shape[-1]
     seen = middle_square(load_image(image), side).convert("L" if channels == 1 else "RGB")
     if invert:
         seen = ImageOps.invert(seen)
-    pixels = torch.from_numpy(np.array(seen)).reshape(1, side, side, channels).permute(0, 3, 1, 2)
-    one = replace(dataset, images=pixels, labels=torch.zeros(1, dtype=torch.int64))
-    weight = next(net.parameters(), torch.zeros(0))
-    batch, _ = next(iter(Batches(one, 1, resize=size, device=weight.device)))  # [1, C, size, size]
-
-    try:
-        with evaluation_mode(net), torch.inference_mode():
-            logits = net(batch.to(weight.dtype))
-    except RuntimeError as error:
-        raise ValueError(
-            f"The network takes no {list(batch.shape)}: give its size as size= ({error})."
-        ) from error
+    logits = _logits(net, _as_batch(seen, dataset, size, net))
     shape = list(getattr(logits, "shape", [type(logits).__name__]))
     if shape != [1, len(dataset.classes)]:
         raise ValueError(
-            f"The network gives {shape}, not [1, {len(dataset.classes)}]: build it for these classes."
+            f"The network gives {shape}, not [1, {len(dataset.classes)}]: build it for these "
+            "classes."
         )
-    return Prediction(seen, tuple(dataset.classes), logits.float().softmax(dim=1)[0].cpu().numpy())
+    probabilities = logits.float().softmax(dim=1)[0].cpu().numpy()
+    return Prediction(seen, tuple(dataset.classes), probabilities)
+
+
+def _as_batch(seen: Image.Image, dataset: ImageSet, size: int | None, net: nn.Module) -> Tensor:
+    """The picture as Batches gives the data set's, in the network's number type, on its device."""
+    pixels = torch.from_numpy(np.array(seen)).reshape(1, seen.height, seen.width, -1)
+    images = pixels.permute(0, 3, 1, 2)  # [1, C, H, W]
+    one = replace(dataset, images=images, labels=torch.zeros(1, dtype=torch.int64))
+    weight = next(net.parameters(), torch.zeros(0))
+    batch, _ = next(iter(Batches(one, 1, resize=size, device=weight.device)))
+    return batch.to(weight.dtype)
+
+
+def _logits(net: nn.Module, batch: Tensor) -> Tensor:
+    """The network's outputs, with an error of PyTorch told in a sentence."""
+    try:
+        with evaluation_mode(net), torch.inference_mode():
+            return net(batch)
+    except RuntimeError as error:
+        # On a CPU it is "not enough memory" or "can't allocate memory".
+        if re.search(r"out of memory|allocate memory|not enough memory", str(error)):
+            raise MemoryError(
+                f"The memory of {batch.device} is full: stop the other notebooks that use it, and "
+                f"restart this one ({str(error).splitlines()[0]})."
+            ) from error
+        raise ValueError(
+            f"The network takes no {list(batch.shape)}: give its size as size= ({error})."
+        ) from error
