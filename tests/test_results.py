@@ -9,6 +9,7 @@ minutes, so it is run by hand, with the data in data/:
 
 import hashlib
 import json
+import re
 import sys
 
 import pytest
@@ -32,7 +33,7 @@ def shipped(name: str) -> bytes:
     return (config.checkpoints_dir / f"{name}.safetensors").read_bytes()
 
 
-# --- what is in the course now --------------------------------------------------------------------------------
+# --- what is in the course now ----------------------------------------------------------------
 
 
 def test_weights_and_records_belong_to_notebooks_and_stay_small():
@@ -77,25 +78,22 @@ def test_records_are_of_full_runs_and_agree_with_themselves(name):
 
 @pytest.mark.parametrize("part", ["course", "results"])
 def test_readme_says_what_notebooks_and_records_say(part):
-    """Notebooks that were added since may be missing from README, for the one who added them to
-    see.
-    """
+    """A notebook that was added since may be missing: its author runs publish.py at the end."""
     readme = (config.root / "README.md").read_text(encoding="utf-8")
     shown = readme.split(f"<!-- {part}: from")[1].split(f"<!-- end of {part} -->")[0]
     rows = publish.tables()[part].splitlines()
     advice = "run python tools/publish.py"
     assert {line for line in shown.splitlines()[1:] if line} <= set(rows), advice
-    assert {row for row in rows if any(f"`{name}`" in row for name in TRAINED)} <= set(
-        shown.splitlines()
-    ), advice
+    of_trained = {row for row in rows if any(publish.link(name) in row for name in TRAINED)}
+    assert of_trained <= set(shown.splitlines()), advice
 
 
 def test_a_notebook_without_a_record_is_not_trained_yet():
     rows = publish.tables()
     for name in lesson.notebooks():
-        (row,) = [row for row in rows["course"].splitlines() if f"`{name}`" in row]
+        (row,) = [row for row in rows["course"].splitlines() if publish.link(name) in row]
         assert ("not trained yet" in row) == (name not in TRAINED)
-        assert (f"`{name}`" in rows["results"]) == (name in TRAINED)
+        assert (publish.link(name) in rows["results"]) == (name in TRAINED)
 
 
 @pytest.mark.by_hand
@@ -108,6 +106,43 @@ def test_the_accuracy_comes_out_again(name):
     net = lesson.build(name)
     lesson.load_trained(net, config.runs_dir / name, own=False)
     assert publish.accuracy(net, record) == pytest.approx(record["weights_accuracy"], abs=0.0005)
+
+
+def test_every_notebook_and_its_files_are_linked():
+    course = publish.tables()["course"]
+    for target in re.findall(r"\]\((notebooks/[^)]+)\)", course):
+        assert (config.root / target).is_file(), target
+    assert course.count("](notebooks/") == len(publish.all_notebooks())
+
+
+@pytest.mark.parametrize("name", ["01_lenet-Copy1", "01_lenet (1)", "1_lenet", "01_LeNet", "x"])
+def test_copies_beside_a_notebook_are_no_notebooks(monkeypatch, tmp_path, name):
+    (tmp_path / "notebooks").mkdir()
+    for stem in ("01_lenet", name):
+        (tmp_path / "notebooks" / f"{stem}.ipynb").write_text("{}")
+    monkeypatch.setattr(config, "root", tmp_path)
+    assert publish.all_notebooks() == ["01_lenet"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        (
+            "Good.\n\n**The paper:** Ann Lee, Bo Ek and Cy Oz,\n*Nets*, 2016,\n"
+            "[arXiv:1601.00001](https://arxiv.org/abs/1601.00001). *More.*",
+            "[Lee et al., 2016](https://arxiv.org/abs/1601.00001)",
+        ),
+        (
+            "**The paper:** Ann Lee and Bo van Ek, *Nets*, NIPS 2012. Ours is from Cy Oz, *One*, "
+            "2014,\n[arXiv:1404.00002](https://arxiv.org/abs/1404.00002).",
+            "Lee and Ek, 2012",
+        ),
+        ("**The paper:** Ann Lee, *Nets of 1984*, in a book, 1998.", "Lee, 1998"),
+        ("No paper.", ""),
+    ],
+)
+def test_the_paper_is_the_one_that_the_first_cell_names(cell, expected):
+    assert publish.paper(cell) == expected
 
 
 def test_minutes_on_two_cores_are_reckoned_from_speeds_or_those_of_the_clock(monkeypatch):
@@ -126,7 +161,7 @@ def test_minutes_on_two_cores_are_reckoned_from_speeds_or_those_of_the_clock(mon
     assert publish.speed("unknown", record) == 7
 
 
-# --- publishing ---------------------------------------------------------------------------------------------------
+# --- publishing -------------------------------------------------------------------------------
 
 NETWORK = """from torch import nn
 
@@ -143,14 +178,13 @@ def normalised(images: torch.Tensor) -> torch.Tensor:
 
 @pytest.fixture
 def finished(tmp_path, monkeypatch, make_set):
-    """A course of one notebook with a finished full run; its "CIFAR-10" has more images than a
-    quick run takes.
-    """
+    """A course of one notebook with a finished full run, on more images than a quick run takes."""
     for name in ("root", "results_dir", "checkpoints_dir", "runs_dir"):
         monkeypatch.setattr(config, name, tmp_path if name == "root" else tmp_path / name)
     for name in ("notebooks", "results_dir", "checkpoints_dir"):
         (tmp_path / name).mkdir()
     cells = [{"cell_type": "code", "metadata": {"tags": ["network"]}, "source": NETWORK}]
+    cells.insert(0, {"cell_type": "markdown", "metadata": {}, "source": "# Small"})
     book = {"cells": cells, "metadata": {"course": {"title": "Small", "experiment": "none"}}}
     (tmp_path / "notebooks" / "99_small.ipynb").write_text(json.dumps(book))
     (tmp_path / "README.md").write_text(

@@ -58,7 +58,8 @@ def main(arguments: list[str] | None = None) -> None:
         left_out += student_copy(book)
         text = json.dumps(book, indent=1, ensure_ascii=False) + "\n"
         (folder / f"{name}.ipynb").write_text(text, encoding="utf-8", newline="\n")
-    print(f"{len(names)} notebooks in {folder}, without outputs and {left_out} cells of our runs.")
+    count = f"{len(names)} notebook{'' if len(names) == 1 else 's'}"
+    print(f"{count} in {folder}, without outputs; left out: {left_out} cells on our own runs.")
 
 
 if __name__ == "__main__":

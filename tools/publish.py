@@ -157,7 +157,7 @@ def paper(introduction: str) -> str:
 
     The cell says **The paper:** authors, *title*, where, year, and a link if there is one.
     """
-    found = re.search(r"\*\*The paper:\*\* ([^*]+), \*[^*]+\*,([^*]+)", introduction)
+    found = re.search(r"\*\*The paper:\*\* ([^*]+),\s+\*[^*]+\*,([^*]+)", introduction)
     if found is None:
         return ""
     authors = re.split(r",\s+|\s+and\s+", found[1])
