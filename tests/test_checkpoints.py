@@ -3,6 +3,7 @@
 import functools
 import os
 import pickle
+import time
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -119,6 +120,11 @@ class Run:
             figures,
             torch.get_rng_state(),
         ]
+
+
+def visible(folder: Path) -> list[Path]:
+    """What lies in a folder, but for hidden files: a lock stays where it was made."""
+    return [path for path in folder.iterdir() if not path.name.startswith(".")]
 
 
 CONSTANT = {"scheduler": lambda o: None}
@@ -247,10 +253,12 @@ def test_a_disk_that_fills_up_does_not_end_the_training(tmp_path, monkeypatch, c
     before = path.read_bytes()
     monkeypatch.setattr(os, "fsync", Mock(side_effect=OSError(28, "No space left on device")))
     assert len(Run(path).train(resume=True)) == EPOCHS
-    assert capsys.readouterr().out.count("No space left on device") == EPOCHS - 1
+    printed = " ".join(capsys.readouterr().out.split())
+    assert printed.count("No space left on device): make room on the disk") == EPOCHS - 1
     with pytest.raises(CheckpointError, match="No space left on device"):
         save_weights(make_net(), path)
-    assert [path.read_bytes(), *tmp_path.iterdir()] == [before, path]
+    assert [path.read_bytes(), *visible(tmp_path)] == [before, path]
+    assert not list(tmp_path.glob("*.tmp"))
 
 
 def test_a_path_that_cannot_be_written_is_found_before_training(tmp_path):
@@ -262,9 +270,14 @@ def test_a_path_that_cannot_be_written_is_found_before_training(tmp_path):
 
 
 def test_an_unfinished_file_of_a_killed_process_does_not_stay(tmp_path):
-    (tmp_path / ".weights.safetensors.tmp").write_bytes(b"half")
+    abandoned = tmp_path / ".weights.safetensors.0123.tmp"
+    of_another_program = tmp_path / ".weights.safetensors.4567.tmp"
+    for file in (abandoned, of_another_program):
+        file.write_bytes(b"half")
+    two_hours_ago = time.time() - 7200
+    os.utime(abandoned, (two_hours_ago, two_hours_ago))
     save_weights(make_net(), tmp_path / "weights.safetensors")
-    assert [file.name for file in tmp_path.iterdir()] == ["weights.safetensors"]
+    assert set(tmp_path.iterdir()) == {of_another_program, tmp_path / "weights.safetensors"}
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])

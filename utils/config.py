@@ -68,13 +68,11 @@ RUN_SIZES = {
 
 def _course_variables() -> dict[str, str]:
     """All that begin with COURSE, as they are now: ours, slips in ours, and somebody else's."""
-    return {
-        name: value for name, value in os.environ.items() if name.upper().startswith("COURSE")
-    }
+    return {name: value for name, value in os.environ.items() if name.upper().startswith("COURSE")}
 
 
 def _meant(name: str) -> str | None:
-    """The variable of ours of which this name is a slip; None for somebody else's, say COURSE_ID."""
+    """The variable of ours of which this is a slip; None for somebody else's, say COURSE_ID."""
     if name in VARIABLES:
         return None
     close = difflib.get_close_matches(name.upper(), VARIABLES, n=1, cutoff=0.85)
@@ -197,7 +195,7 @@ _epochs = _number("COURSE_EPOCHS")
 
 
 def epochs(full: int, short: int) -> int:
-    """The number of epochs: COURSE_EPOCHS, else by the run size `full`, `short`, or 1 when quick."""
+    """The number of epochs: COURSE_EPOCHS, else `full` or `short` by the run size, 1 when quick."""
     if _epochs is not None:
         return _epochs
     return {"full": full, "short": short, "quick": 1}[run.name]
@@ -219,7 +217,7 @@ def run_folder(notebook: str, data: str) -> Path:
 
 
 def start_name() -> str:
-    """A name for this start of a training, so that TensorBoard shows a curve of its own for each."""
+    """A name for this start of a training, so that each has a curve of its own in TensorBoard."""
     return f"{datetime.datetime.now():%Y-%m-%d_%H-%M-%S-%f}"
 
 

@@ -1,12 +1,12 @@
-"""Several processes that train one network together. In a single process, nothing here does anything.
+"""Several processes that train one network together; in a single one, nothing here does anything.
 
-PyTorch's launcher, torchrun, starts them and numbers them: that is a process's *rank*, and rank 0, the main process,
-speaks and writes for all. Each has the whole network and takes its share of every batch; DistributedDataParallel
-makes the mean of their gradients, so that all take the same step.
+PyTorch's launcher, torchrun, starts them and numbers them: that is a process's *rank*, and rank 0,
+the main process, speaks and writes for all. Each has the whole network and takes its share of every
+batch; DistributedDataParallel makes the mean of their gradients, so that all take the same step.
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -14,13 +14,16 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from utils.machinery.checks import check_batch
+
 sync_batch_norm = False  # set by start(): batch norms over the images of all processes, on GPUs
 
 
 def start(device: torch.device, minutes: float = 10, sync: bool = False) -> None:
     """Join the other processes if torchrun started several: nccl between GPUs, gloo between CPUs.
 
-    minutes: how long to wait for a process that does not answer.  sync: batch norms over the images of all (on GPUs).
+    minutes: how long to wait for a process that does not answer.  sync: batch norms over the images
+    of all (on GPUs).
     """
     global sync_batch_norm
     sync_batch_norm = sync
@@ -36,7 +39,7 @@ def start(device: torch.device, minutes: float = 10, sync: bool = False) -> None
 
 
 def world_size() -> int:
-    """How many processes there are: 1, unless somebody (utils/script.py, say) made a process group."""
+    """How many processes there are: 1, unless somebody, say utils/script.py, made a group."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
@@ -51,9 +54,10 @@ def is_main() -> bool:
 
 
 def parallel(net: nn.Module) -> nn.Module:
-    """What training calls in place of `net`: the same weights, with gradients that are means over all processes.
+    """What training calls in place of `net`: its gradients are means over all processes.
 
-    Rank 0's weights and random numbers become everybody's; the names of `net`'s weights stay as they are.
+    Rank 0's weights and random numbers become everybody's; the names of `net`'s weights stay as
+    they are.
     """
     if world_size() == 1:
         return net
@@ -66,16 +70,21 @@ def parallel(net: nn.Module) -> nn.Module:
 def shares(loader: Iterable[tuple[Tensor, Tensor]]) -> Iterable[tuple[Tensor, Tensor]]:
     """This process's part of each batch: every world_size-th image, equally many in each process.
 
-    The loader has to give the same batches in all processes: Batches do, and a DataLoader whose order is torch's own.
-    What is left of a batch that cannot be dealt out evenly is left out, and so is a batch of less than two images each.
+    The loader has to give the same batches in all processes: Batches do, and a DataLoader whose
+    order is torch's own. What is left of a batch that cannot be dealt out evenly is left out, and
+    so is a batch of less than two images each.
     """
+    return loader if world_size() == 1 else _dealt_out(loader)
+
+
+def _dealt_out(loader: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
     size, first = world_size(), rank()
-    if size == 1:
-        return loader
-    whole = ((images, labels, len(labels) // size * size) for images, labels in loader)
-    return (
-        (images[first:n:size], labels[first:n:size]) for images, labels, n in whole if n >= 2 * size
-    )
+    for batch in loader:
+        check_batch(batch)
+        images, labels = batch
+        count = len(labels) // size * size
+        if count >= 2 * size:
+            yield images[first:count:size], labels[first:count:size]
 
 
 def all_reduce_sum(values: Tensor) -> Tensor:

@@ -47,7 +47,7 @@ def memory_format(device: torch.device, net: nn.Module) -> torch.memory_format:
 
 @contextmanager
 def evaluation_mode(net: nn.Module) -> Iterator[None]:
-    """Inside, dropout and batch norm are as in use; afterwards each part is in its mode of before."""
+    """Inside, dropout and batch norm are as in use; afterwards each part has its mode of before."""
     in_training = [module for module in net.modules() if module.training]
     net.eval()
     try:
