@@ -60,16 +60,16 @@ LINKS = [
     Link("14", "16", "fused blocks"),
     Link("05", "19", "large kernels, and step by step the design of a transformer"),
 ]
-PITCH = 87.4  # pixels from one year to the next
+PITCH = 88  # pixels from one year to the next
 COLUMNS = (1998, 2012, *range(2014, 2023))
-HALF_WIDTH, HALF_HEIGHT = 40, 20  # of a network's box
+HALF_WIDTH, HALF_HEIGHT = 39, 20  # of a network's box
 BORROWED = "#9A4300"
 
 
 def column(year: int) -> float:
     """The middle of a year."""
     later = COLUMNS.index(year)
-    return 46 + PITCH * later + (10 if later else 0)
+    return 45 + PITCH * later + (10 if later else 0)
 
 
 PLACES = {network.notebook: (column(network.year), 74 + 60 * network.row) for network in NETWORKS}
@@ -98,17 +98,17 @@ def draw_link(p: Picture, link: Link) -> None:
     x, y = PLACES[link.end]
     if y0 == y:
         p.arrow((x0 + HALF_WIDTH, y), (x - HALF_WIDTH, y))
-        p.small((x0 + x) / 2, y - 10 + link.shift, link.words)
+        p.text((x0 + x) / 2, y - 10 + link.shift, link.words, 11.5)
         return
     edge = y0 + (HALF_HEIGHT if y > y0 else -HALF_HEIGHT)
     y += ENDS.get((link.start, link.end), 0)
     p.arrow((x0, edge), (x0, y), (x - HALF_WIDTH, y))
     if link.place == "above":
-        p.small(x0 + 4, y - 9 + link.shift, link.words, "start")
+        p.text(x0 + 4, y - 9 + link.shift, link.words, 11.5, anchor="start")
     elif link.place == "right":
-        p.small(x0 + 5, (edge + y) / 2 + link.shift, link.words, "start")
+        p.text(x0 + 5, (edge + y) / 2 + link.shift, link.words, 11.5, anchor="start")
     else:
-        p.small(x0 - 5, (edge + y) / 2 + link.shift, link.words, "end")
+        p.text(x0 - 5, (edge + y) / 2 + link.shift, link.words, 11.5, anchor="end")
 
 
 def draw_borrowed(p: Picture) -> None:

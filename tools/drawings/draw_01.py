@@ -29,7 +29,7 @@ def draw_sharing() -> Picture:
 
 
 def draw_dense(p: Picture) -> None:
-    p.title(240, 22, "dense: each output has weights of its own")
+    p.text(240, 22, "dense: each output has weights of its own for all pixels", bold=True)
     p.grid(120, 150, 8, 22)
     for role, y in (("conv", 80), ("gate", 150), ("add", 220)):
         for row in range(8):
@@ -41,18 +41,18 @@ def draw_dense(p: Picture) -> None:
 
 
 def draw_convolution(p: Picture) -> None:
-    p.title(735, 22, "convolution: all outputs share 25 weights")
+    p.text(735, 22, "convolution: all outputs of a map share 25 weights", bold=True)
     p.grid(610, 150, 8, 22)
     places = ((0, 0), (3, 1), (1, 3))
+    p.grid(860, 150, 4, 22, places)
     stroke = ROLES["conv"].stroke
     for k, (column, row) in enumerate(places):
         x, y = 610 + 22 * (column - 1.5), 150 + 22 * (row - 1.5)
         p.rect(x, y, 110, 110, stroke=stroke, stroke_width=2.2)
         output = 860 + 22 * (column - 1.5), 150 + 22 * (row - 1.5)
         p.line((x + 55, y - 55 + 14 * k), output, stroke=stroke, dashed=True)
-    p.grid(860, 150, 4, 22, places)
-    p.text(610, 257, "8 × 8, windows of 5 × 5")
-    p.text(860, 257, "a map of 4 × 4: 16 outputs")
+    p.text(610, 257, "8 × 8 pixels, windows of 5 × 5")
+    p.text(860, 224, "a map of 4 × 4:\n16 outputs, 25 weights")
 
 
 DRAWINGS = {"01_lenet_strip": draw_strip, "01_lenet_sharing": draw_sharing}

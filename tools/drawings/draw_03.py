@@ -40,10 +40,10 @@ def draw_window() -> Picture:
 
 
 def draw_block() -> Picture:
-    p = Picture("A stage of VGG: convolutions of 3 × 3, then a max-pool", 178)
-    y = 80
+    p = Picture("A stage of VGG: convolutions of 3 × 3, then a max-pool", 166)
+    y = 68
     p.slab(76, y, 64, 64, 12)
-    p.text(76, 134, "C, H × W")
+    p.text(76, 122, "C, H × W")
     steps = [
         ("conv", "3 × 3", "batch norm, ReLU"),
         ("conv", "3 × 3", "batch norm, ReLU"),
@@ -55,8 +55,8 @@ def draw_block() -> Picture:
         p.box(role, x, y, 154, 50, words, small)
     p.arrow((775, y), (845, y))
     p.slab(870, y + 6, 32, 32, 24)
-    p.text(876, 134, "2C, H/2 × W/2")
-    p.key(14, 158, ["conv", "pool"])
+    p.text(876, 122, "2C, H/2 × W/2")
+    p.key(14, 147, ["conv", "pool"])
     return p
 
 

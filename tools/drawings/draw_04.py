@@ -29,7 +29,7 @@ def draw_strip() -> Picture:
 
 def draw_block() -> Picture:
     title = "The Inception block: four branches side by side, block 3a with its channels"
-    p = Picture(title, 384)
+    p = Picture(title, 404)
     p.slab(490, 38, 40, 40, 16)
     p.text(540, 38, "192 channels", anchor="start")
     for k, boxes in enumerate(BRANCHES):
@@ -42,8 +42,7 @@ def draw_block() -> Picture:
     p.box("join", 490, 302, 220, 36, "concatenate")
     p.arrow((490, 320), (490, 344))
     p.text(490, 360, "64 + 128 + 32 + 32 = 256 channels")
-    p.key(14, 328, ["conv"])
-    p.key(14, 362, ["pointwise", "pool"])
+    p.key(14, 384, ["conv", "pointwise", "pool"])
     return p
 
 

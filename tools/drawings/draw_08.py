@@ -33,11 +33,11 @@ def draw_block() -> Picture:
     p.box("conv", 145, y, 98, 60, "3 × 3", "batch norm\nReLU")
     p.arrow((194, y), (214, y))
     p.box("conv", 260, y, 92, 60, "3 × 3", "batch norm")
-    p.arrow((306, y), (324, y))
-    draw_maps(p, 350, y, SHADES)
-    p.small(356, 144, "u\n" + SHAPE)
+    p.arrow((306, y), (325, y))
+    draw_maps(p, 358, y, SHADES)
+    p.small(364, 144, "u\n" + SHAPE)
     draw_gates(p, y, 228)
-    p.arrow((378, y), (807, y))
+    p.arrow((388, y), (807, y))
     p.sign("gate", 818, y, "×")
     p.small(806, 70, "3 re-weighting:\neach map times its gate", "end")
     p.arrow((829, y), (885, y))
@@ -84,7 +84,7 @@ def draw_gates(p: Picture, top: float, y: float) -> None:
 
 
 def draw_where() -> Picture:
-    p = Picture("Where squeeze and excitation stands in four blocks", 450)
+    p = Picture("Where squeeze and excitation stands in four blocks", 458)
     draw_basic(p, 104)
     draw_pre_activation(p, 324)
     draw_pre_activation_halving(p, 556)
@@ -94,7 +94,7 @@ def draw_where() -> Picture:
         "With stride 2 the pre-activation block takes its shortcut behind the first batch norm"
         "\nand ReLU. In the Inception-style block each convolution has batch norm and ReLU."
     )
-    p.note(14, 414, words)
+    p.note(14, 424, words)
     return p
 
 

@@ -102,7 +102,7 @@ def draw_funnel(p: Picture, role: str, x: float, y: float, before: float, after:
 
 def draw_depthwise() -> Picture:
     title = "The weights of a full 3 × 3 convolution, and of a depthwise and a pointwise one"
-    p = Picture(title, 362)
+    p = Picture(title, 372)
     draw_matrix(p, 64, "conv", "full: 3 × 3", "4 × 4 × 9 = 144 weights")
     p.note(12, 58, "output\nchannel")
     p.title(326, 184, "or")
@@ -114,7 +114,7 @@ def draw_depthwise() -> Picture:
         "A square is a weight. The depthwise kernels look at their surroundings, each in one"
         " channel;\nthe pointwise ones mix the channels, each at one pixel."
     )
-    p.note(14, 340, words)
+    p.note(14, 348, words)
     return p
 
 

@@ -42,12 +42,12 @@ def draw_whitening() -> Picture:
     p.photo(98, y, 150)
     p.rect(122, 132, 26, 26, stroke=ROLES["conv"].stroke, stroke_width=2.5)
     p.line((135, 132), (135, 145), stroke=ROLES["conv"].stroke)
-    p.text(98, 212, "a patch of 2 × 2 pixels")
+    p.text(98, 218, "a patch of 2 × 2 pixels")
     for k in range(12):
         colour = ("#F6C9B8", "#CDE6C8", "#C4D9F0")[k // 4]
         at = 212 + 18 * (k % 2), 62 + 22 * (k // 2)
         p.rect(*at, 17, 20, colour, MAP.stroke, stroke_width=0.8)
-    p.text(222, 230, "12 numbers")
+    p.text(222, 218, "12 numbers")
     p.arrow((166, 132), (198, y))
     p.arrow((244, y), (284, y))
     rng = random.Random(3)
@@ -138,17 +138,17 @@ def draw_filters(p: Picture, top: float) -> None:
 
 
 def draw_flip() -> Picture:
-    p = Picture("Flips drawn anew in each epoch, and alternating flips", 272)
+    p = Picture("Flips drawn anew in each epoch, and alternating flips", 280)
     draw_epochs(p, 134, "drawn anew", ("0110", "1110", "0001"))
     draw_epochs(p, 620, "alternating", ("0101", "1010", "0101"))
     for row in range(3):
         p.text(14, 84 + 58 * row, f"picture {row + 1}", anchor="start")
     p.line((500, 14), (500, 228), stroke=RULE)
     words = (
-        "Orange: the same picture the same way round twice in a row."
-        " Alternating flips never do that: two epochs show every\npicture both ways."
+        "Orange: the same picture the same way round twice in a row.\n"
+        "Alternating flips never do that: two epochs show every picture both ways."
     )
-    p.note(14, 246, words)
+    p.note(14, 254, words)
     return p
 
 

@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from functools import cache
 from html import escape
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -34,7 +34,7 @@ FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 REGULAR, BOLD = FONTS / "DejaVuSans.ttf", FONTS / "DejaVuSans-Bold.ttf"
 FAMILY = "DejaVu Sans, Verdana, sans-serif"  # Verdana's letters are as wide
 WIDTH = 980
-COLOURS = 64  # of a PNG file
+COLOURS = 48  # of a PNG file
 
 
 class Role(NamedTuple):
@@ -90,7 +90,7 @@ class Picture:
     def svg(self) -> str:
         return "\n".join([*self.parts, "</svg>"]) + "\n"
 
-    def draw(self, tag: str, content: str = "", **attributes: object) -> None:
+    def draw(self, tag: str, content: str = "", /, **attributes: object) -> None:
         """An SVG element; font_size is SVG's font-size."""
         start = f"<{tag} {joined(attributes)}"
         self.parts.append(f"{start}>{content}</{tag}>" if content else f"{start}/>")
@@ -204,13 +204,17 @@ class Picture:
         self.draw("path", d=d, stroke=stroke, stroke_width=width, **look)
 
     def polygon(
-        self, corners: Sequence[tuple[float, float]], fill: str, stroke: str = "none", line=0.8
+        self,
+        corners: Sequence[tuple[float, float]],
+        fill: str,
+        stroke: str = "none",
+        line: float = 0.8,
     ) -> None:
         points = " ".join(f"{x:.1f},{y:.1f}" for x, y in corners)
         look = {"stroke_width": line, "stroke_linejoin": "round"} if stroke != "none" else {}
         self.draw("polygon", points=points, fill=fill, stroke=stroke, **look)
 
-    def arrow(self, *points: tuple[float, float], stroke: str = FAINT, **more) -> None:
+    def arrow(self, *points: tuple[float, float], stroke: str = FAINT, **more: Any) -> None:
         """A line that ends in a head."""
         (x0, y0), (x, y) = points[-2:]
         length = ((x - x0) ** 2 + (y - y0) ** 2) ** 0.5
@@ -427,7 +431,10 @@ def strip_note(used: set[str]) -> str:
 
 def arrange(rows: Sequence[Row], scale: float, thin: float, side: int) -> list[Place]:
     """Places for all rows, with equal gaps between bars and maps."""
-    bars, faces, depths, channels = [], [], [], []
+    bars: list[float] = []
+    faces: list[float] = []
+    depths: list[float] = []
+    channels: list[int] = []
     for i, row in enumerate(rows):
         bars.append(max(row.blocks, 1) * row.block.pitch() if row.block else 4)
         faces.append(max(scale * row.side, 3) if row.side else 9)
@@ -537,11 +544,8 @@ def draw_branch(p: Picture, x: float, y: float, branch: Sequence[str], width: fl
 
 
 def png(svg: str) -> bytes:
-    """A drawing as a PNG file of twice its size, with its COLOURS most frequent colours.
-
-    A colour that is not among them (of the soft edges of letters and lines) takes its nearest one.
-    """
-    import resvg_py  # the tests read the drawings as SVG, and do without it
+    """A drawing as a PNG file of twice its size."""
+    import resvg_py  # here, since only whoever makes the files needs it
 
     rendered = resvg_py.svg_to_bytes(
         svg_string=svg,
@@ -550,18 +554,27 @@ def png(svg: str) -> bytes:
         skip_system_fonts=True,
         font_files=[str(REGULAR), str(BOLD)],
     )
-    pixels = np.asarray(Image.open(io.BytesIO(bytes(rendered))).convert("RGB")).astype(int)
+    file = io.BytesIO()
+    image = Image.open(io.BytesIO(bytes(rendered))).convert("RGB")
+    few_colours(image).save(file, "PNG", optimize=True)
+    return file.getvalue()
+
+
+def few_colours(image: Image.Image) -> Image.Image:
+    """An image with its COLOURS most frequent colours.
+
+    Each other colour, of the soft edges of letters and lines, becomes the nearest of them.
+    """
+    pixels = np.asarray(image).astype(int)
     packed = pixels[..., 0] * 65536 + pixels[..., 1] * 256 + pixels[..., 2]
     values, place, counts = np.unique(packed, return_inverse=True, return_counts=True)
     colours = np.stack([values // 65536, values // 256 % 256, values % 256], axis=1)
     palette = colours[np.argsort(-counts, kind="stable")[:COLOURS]]
     distances = ((colours[:, None] - palette) ** 2).sum(axis=2)
     nearest = distances.argmin(axis=1).astype(np.uint8)
-    image = Image.fromarray(nearest[place].reshape(packed.shape), mode="P")
-    image.putpalette(palette.astype(np.uint8).tobytes())
-    file = io.BytesIO()
-    image.save(file, "PNG", optimize=True)
-    return file.getvalue()
+    few = Image.fromarray(nearest[place].reshape(packed.shape))
+    few.putpalette(palette.astype(np.uint8).tobytes())
+    return few
 
 
 def main(drawings: dict[str, Callable[[], Picture]]) -> None:
@@ -573,8 +586,9 @@ def main(drawings: dict[str, Callable[[], Picture]]) -> None:
         picture = draw()
         if folder:
             folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{name}.svg").write_text(picture.svg(), "utf-8")
         else:
             (FIGURES / f"{name}.png").write_bytes(png(picture.svg()))
-        if folder or picture.keep_svg:
-            (folder or FIGURES).joinpath(f"{name}.svg").write_text(picture.svg(), "utf-8")
+            if picture.keep_svg:
+                (FIGURES / f"{name}.svg").write_text(picture.svg(), "utf-8", newline="\n")
         print(name)
