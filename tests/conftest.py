@@ -1,6 +1,5 @@
 """What the tests share: figures without a window, random numbers that repeat, small image sets."""
 
-import os
 from collections.abc import Callable, Iterator
 
 import matplotlib
@@ -10,8 +9,7 @@ import torch
 from utils.data import ImageSet
 
 matplotlib.use("agg")
-if "PYTEST_XDIST_WORKER" in os.environ:
-    torch.set_num_threads(1)
+torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +19,7 @@ def _same_random_numbers_every_time() -> None:
 
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
-    """For networks so small that threads cost more than they bring, above all on a machine that is busy."""
+    """For networks so small that threads cost more than they bring."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -30,7 +28,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def make_set() -> Callable[..., ImageSet]:
-    """Makes an ImageSet of noise around one colour a class, which a small network learns within an epoch or two."""
+    """Makes an ImageSet of noise around one colour a class: learned within an epoch or two."""
 
     def make(
         count: int = 30, classes: int = 3, channels: int = 3, size: int = 8, seed: int = 0
