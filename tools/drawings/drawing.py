@@ -390,10 +390,10 @@ def strip(
     scale: pixels of the drawing for a pixel of a map; thin: for a channel. side and channels are
     those of the picture that goes in.
     """
-    words = ("layer", "kernel", "factor", "blocks", "stride")
-    heads = [word for word in words if any(row.heading(word) for row in rows)]
+    words: Sequence[str] = ("layer", "kernel", "factor", "blocks", "stride")
     if all(row.blocks < 2 for row in rows):
-        heads.remove("blocks")
+        words = ("layer", "kernel", "factor", "stride")
+    heads = [word for word in words if any(row.heading(word) for row in rows)]
     places = arrange(rows, scale, thin, side)
     labels = labels_below(places, scale * side, side, channels)
     size = label_size(places, heads, labels)
