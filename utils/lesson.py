@@ -1,113 +1,120 @@
-"""A notebook and what it left: the networks that it defines, its trained weights, the record of its run.
+"""A notebook and what it left: its networks, its trained weights, the record of its run.
 
-A network is defined in its notebook, because it is the lesson, and nowhere else. The cells that define it (imports,
-blocks, network; no experiment and no data) carry the tag `network`; the last of them defines `course_network`.
+A network is defined in its notebook, because it is the lesson, and nowhere else. The cells that
+define it (imports, blocks, network; no experiment and no data) carry the tag `network`; the last of
+them defines `course_network`.
 """
 
 import json
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from torch import nn
-from torch.optim.lr_scheduler import OneCycleLR
 
 from utils import config
-from utils.data import Batches, balanced_indices, load_cifar10
-from utils.machinery.checkpoint import load_weights, save_weights  # noqa: F401 (notebooks take these from here)
-from utils.machinery.notebooks import build, metadata, networks, notebooks  # noqa: F401
-from utils.machinery.record import write_record  # noqa: F401
-from utils.machinery.stages import stage_table  # noqa: F401
-from utils.train import History, evaluate, parameter_groups, train
+from utils.machinery.checkpoint import CheckpointError, load_weights, save_weights
+from utils.machinery.notebooks import build, metadata, networks, notebooks
+from utils.machinery.printing import print_lines
+from utils.machinery.record import write_record
+from utils.machinery.stages import count, stage_table
+from utils.train import History
 
-
-def load_trained(net: nn.Module, folder: Path, own: bool = True) -> None:
-    """Put trained weights into `net`, your own from `folder` (config.run_folder) or the course's; say which.
-
-    own: which of the two if there are both.
-    """
-    path, whose = folder / "weights.safetensors", "your own"
-    courses = config.checkpoints_dir / f"{folder.name}.safetensors"
-    if not path.is_file() or (courses.is_file() and not own):
-        path, whose = courses, "the course's"
-    load_weights(net, path)
-    print(f"Weights: {whose}, {config.relative(path)}.")
+__all__ = [
+    "build",
+    "load_trained",
+    "load_weights",
+    "metadata",
+    "network_to_show",
+    "networks",
+    "notebooks",
+    "read_record",
+    "save_weights",
+    "stage_table",
+    "write_record",
+]
+NO_FIT = "the course's are of another network than this one"
 
 
 def read_record(name: str) -> dict[str, Any] | None:
-    """The record of the run behind the course's weights of a notebook; None if it is not trained yet."""
+    """The record behind the course's weights of a notebook; None if it is not trained yet."""
     path = config.results_dir / f"{name}.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    if not path.is_file():
+        return None
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return record
+
+
+def load_trained(net: nn.Module, folder: Path, own: bool = True) -> None:
+    """Put trained weights into `net`, your own from `folder` or the course's; say which.
+
+    folder: of the run, config.run_folder.  own: which of the two if there are both. Yours are taken
+    as well where the course's are of another data set or another network.
+    """
+    yours = folder / "weights.safetensors"
+    courses = _course_weights(folder)
+    if not yours.is_file():
+        _load(net, courses, "the course's")
+        return
+    reason = None if own else _why_not_the_courses(net, folder)
+    if own or reason is not None:
+        _load(net, yours, "your own" if reason is None else f"your own, since {reason}")
+        return
+    try:
+        _load(net, courses, "the course's")
+    except CheckpointError:
+        _load(net, yours, f"your own, since {NO_FIT}")
 
 
 def network_to_show(net: nn.Module, history: History, folder: Path) -> tuple[nn.Module, History]:
-    """The network to look at closely, with its history: the course's after a shorter run, else yours; says which."""
-    record, data = read_record(folder.name), folder.parent.name
-    yours = (
-        f"Your network: {history.test_accuracy[-1]:.2%} after the {config.run.name} run."
-        if len(history)
-        else ""
-    )
-    if config.run.name == "full" or record is None or record["data"] != data:
-        print(yours)
-        return net, history
-    load_weights(
-        shown := build(folder.name).to(config.device),
-        config.checkpoints_dir / f"{folder.name}.safetensors",
-    )
-    print(
-        f"{yours} What follows shows the course's: {record['accuracy']:.2%} after {record['epochs']} epochs on all "
-        f"{record['train_images']:,} images, {record['seconds'] / 60:.0f} minutes on {record['device']}."
-    )
-    return shown, History.from_lists(record["by_epoch"])
+    """The network to look at closely, with its history: the course's after a shorter run, or yours.
 
-
-def ablation(
-    variants: Mapping[str, Callable[[], nn.Module]],
-    epochs: int = 6,
-    *,
-    images: int = 5_000,
-    size: int = 24,
-    batch_size: int = 32,
-    seeds: int = 3,
-) -> dict[str, list[float]]:
-    """Train every variant of a network from several seeds, all alike: {variant: its accuracies, one a seed}.
-
-    variants: what makes each network, by its name.  images: so many training images, of `size` pixels; in a quick run
-    as many as that has, once.  batch_size: a quarter of the recipe's, and so is the peak of the rate. The accuracies
-    are fractions of up to 5,000 other training images: the test set chooses nothing. The stop button ends all of it.
+    It says which. Yours is shown as well where the course's is of another data set or another
+    network.
     """
-    quick = config.run.name == "quick"
-    train_set, held_out = load_cifar10(
-        validation=5_000, run=config.run if quick else config.RUN_SIZES["full"]
+    record = read_record(folder.name)
+    if len(history):
+        print(f"Your network: {history.test_accuracy[-1]:.2%} after the {config.run.name} run.")
+    if config.run.name == "full" or record is None:
+        return net, history
+    reason = _why_not_the_courses(net, folder)
+    if reason is not None:
+        print(f"What follows shows yours, since {reason}.")
+        return net, history
+    courses = build(folder.name).to(config.device)
+    try:
+        load_weights(courses, _course_weights(folder))
+    except CheckpointError:
+        print(f"What follows shows yours, since {NO_FIT}.")
+        return net, history
+    print_lines(
+        f"What follows shows the course's: {record['accuracy']:.2%} after {record['epochs']} "
+        f"epochs on all {record['train_images']:,} images, {record['seconds'] / 60:.0f} minutes "
+        f"on {record['device']}."
     )
-    train_set = train_set.subset(balanced_indices(train_set.labels, images))
-    epochs, seeds, results = 1 if quick else epochs, 1 if quick else seeds, {}
-    for name, build_variant in variants.items():
-        for seed in range(1, seeds + 1):
-            torch.manual_seed(seed)
-            net = build_variant().to(config.device)
-            loader = Batches(
-                train_set, batch_size, shuffle=True, crop_padding=2, flip="alternating", resize=size
-            )
-            optimizer = torch.optim.SGD(
-                parameter_groups(net, 5e-4), lr=0.05, momentum=0.9, nesterov=True
-            )
-            rise = {"pct_start": 0.2, "anneal_strategy": "linear", "cycle_momentum": False}
-            scheduler = OneCycleLR(optimizer, max_lr=0.05, total_steps=epochs * len(loader), **rise)
-            criterion = nn.CrossEntropyLoss(label_smoothing=0.1)
-            ten, tests = (
-                Batches(part, 250, resize=size)
-                for part in (held_out.subset(torch.arange(10)), held_out)
-            )
-            if (
-                len(train(net, loader, ten, epochs, optimizer, criterion, scheduler, verbose=False))
-                < epochs
-            ):
-                raise KeyboardInterrupt  # train() was stopped, and a net half trained has no place in the means
-            results.setdefault(name, []).append(evaluate(net, tests).accuracy)
-        accuracies = ", ".join(f"{accuracy:.1%}" for accuracy in results[name])
-        print(f"{name}: {accuracies}; mean {np.mean(results[name]):.1%}")
-    return results
+    shown = History.from_lists(record["by_epoch"], record["device"], record.get("precision", ""))
+    return courses, shown
+
+
+def _load(net: nn.Module, path: Path, whose: str) -> None:
+    load_weights(net, path)
+    print_lines(f"Weights: {whose}, {config.relative(path)}.")
+
+
+def _course_weights(folder: Path) -> Path:
+    """Where the weights lie that come with the course, of the notebook that made a run folder."""
+    return config.checkpoints_dir / f"{folder.name}.safetensors"
+
+
+def _why_not_the_courses(net: nn.Module, folder: Path) -> str | None:
+    """Why the course's weights do not serve for this network and its data; None if they do."""
+    record = read_record(folder.name)
+    if not _course_weights(folder).is_file():
+        return "the course has none of this network"
+    if record is None:
+        return None
+    if record["data"] != folder.parent.name:
+        return "the course's are of another data set"
+    same_size = record["parameters"] == sum(p.numel() for p in net.parameters())
+    if not same_size or record["mult_adds"] != count(net, record["image_shape"]).mult_adds[net]:
+        return NO_FIT
+    return None
