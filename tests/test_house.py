@@ -1,5 +1,4 @@
-"""The house: who may import whom. Notebook -> the eight -> machinery -> config, and config stands on
-nothing."""
+"""The house: who may import whom. Notebook -> the eight -> machinery -> config."""
 
 import ast
 

@@ -15,6 +15,7 @@ from utils import config, lesson
 from utils.data import Batches
 from utils.machinery import record as records
 from utils.machinery.checkpoint import CheckpointError
+from utils.machinery.stages import count
 from utils.train import History, evaluate, train
 
 NETWORK = """from torch import nn
@@ -63,7 +64,7 @@ def course(tmp_path, monkeypatch):
         del sys.modules[name]
 
 
-# --- what notebooks define --------------------------------------------------------------------------------------
+# --- what notebooks define ------------------------------------------------------------------------
 
 
 def test_only_the_tagged_cells_are_run_and_only_once(course):
@@ -90,6 +91,8 @@ def test_the_notebooks_with_a_network_are_those_on_disk(course):
     course("99_second", cell(NETWORK, "network"))
     course("00_none", cell("x = 1"))
     course("draft", cell(NETWORK, "network"))
+    course("98_first-Copy1", cell(NETWORK, "network"))  # JupyterLab's Duplicate
+    course("98_first (1)", cell(NETWORK, "network"))  # downloaded again
     assert lesson.notebooks() == ["98_first", "99_second"]
     with pytest.raises(ValueError, match="98_first, 99_second"):
         lesson.networks("97_missing")
@@ -107,7 +110,7 @@ def test_cells_that_fail_leave_no_module_and_show_their_line(course):
     assert lesson.build("99_test")
 
 
-# --- weights ------------------------------------------------------------------------------------------------------
+# --- weights --------------------------------------------------------------------------------------
 
 
 def test_own_weights_come_first_then_the_courses(course, tmp_path, capsys):
@@ -129,7 +132,63 @@ def test_own_weights_come_first_then_the_courses(course, tmp_path, capsys):
     assert torch.equal(net.weight, own.weight), "the network is not trained yet"
 
 
-# --- records ------------------------------------------------------------------------------------------------------
+def course_run(tmp_path, net: nn.Module, name: str = "99_test", data: str = "CIFAR-10") -> None:
+    """The course's weights and record of a network for images of 8 pixels."""
+    lesson.save_weights(net, tmp_path / "checkpoints_dir" / f"{name}.safetensors")
+    record = {
+        "accuracy": 0.75,
+        "data": data,
+        "train_images": 50_000,
+        "epochs": 2,
+        "seconds": 120,
+        "device": "a GPU",
+        "precision": "bfloat16",
+        "image_shape": [3, 8, 8],
+        "parameters": sum(p.numel() for p in net.parameters()),
+        "mult_adds": count(net, (3, 8, 8)).mult_adds[net],
+        "by_epoch": {"train_loss": [2.0, 1.0], "test_accuracy": [0.5, 0.75]},
+    }
+    (tmp_path / "results_dir" / f"{name}.json").write_text(json.dumps(record))
+
+
+def small_net(width: int = 4, stride: int = 1, classes: int = 10) -> nn.Module:
+    pool = nn.AdaptiveAvgPool2d(1)
+    conv = nn.Conv2d(3, width, 3, stride)
+    return nn.Sequential(conv, pool, nn.Flatten(), nn.Linear(width, classes))
+
+
+@pytest.mark.parametrize(
+    ("data", "net", "why"),
+    [
+        ("CIFAR-10", small_net(), None),
+        ("mine", small_net(classes=2), "another data set"),
+        ("mine", small_net(), "another data set"),
+        ("CIFAR-10", small_net(width=8), "another network"),
+        ("CIFAR-10", small_net(stride=2), "another network"),
+    ],
+    ids=["the course's", "two classes of one's own", "own data", "wider", "other strides"],
+)
+def test_own_weights_serve_where_the_courses_do_not(course, tmp_path, capsys, data, net, why):
+    shipped, folder = small_net(), tmp_path / data / "99_test"
+    course_run(tmp_path, shipped)
+    lesson.save_weights(net, folder / "weights.safetensors")
+    own = net[0].weight.clone()
+    lesson.load_trained(net, folder, own=False)
+    printed = capsys.readouterr().out
+    assert torch.equal(net[0].weight, shipped[0].weight if why is None else own)
+    assert ("your own" in printed) == (why is not None)
+    assert why is None or why in printed
+
+
+def test_own_weights_serve_where_the_courses_have_other_names(course, tmp_path, capsys):
+    shipped, folder = small_net(), tmp_path / "CIFAR-10" / "99_test"
+    course_run(tmp_path, nn.Sequential(shipped))
+    lesson.save_weights(shipped, folder / "weights.safetensors")
+    lesson.load_trained(shipped, folder, own=False)
+    assert "your own, since the course's are of another network" in capsys.readouterr().out
+
+
+# --- records --------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -210,7 +269,8 @@ def test_a_class_without_images_and_a_lost_loss_are_null(tmp_path, make_set):
     net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 3))
     tests = make_set(12)
     test = evaluate(net, Batches(tests.subset(torch.nonzero(tests.labels < 2).flatten()), 8))
-    history = History([float("nan")], [0.5], [float("inf")], [0.5], [0.1], [1.0], [10.0])
+    history = History()
+    history.append(train_loss=float("nan"), test_loss=float("inf"), seconds=1.0)
     parts = (
         net,
         Batches(tests, 8),
@@ -270,15 +330,32 @@ def test_the_commit_is_the_courses_own(tmp_path, monkeypatch):
     assert records._commit() == git("-C", str(course), "rev-parse", "HEAD") + "-dirty"
 
 
-def test_speeds_are_those_of_full_size(tmp_path, run):
-    history = run["history"]
-    history.images_per_second, history.height = [900.0, 300.0], [4, 8]
-    assert (
-        lesson.write_record(tmp_path / "record.json", "Small", **run)["images_per_second"] == 300.0
-    )
+def test_the_speed_is_the_median_at_full_size(tmp_path, run):
+    history = History()
+    for height, speed in ((4, 900.0), (8, 300.0), (8, 100.0), (8, 200.0)):
+        history.append(height=height, images_per_second=speed, seconds=1.0)
+    record = lesson.write_record(tmp_path / "record.json", "Small", **run | {"history": history})
+    assert record["images_per_second"] == 200.0
 
 
-# --- the network that is shown ------------------------------------------------------------------------------------
+def test_a_record_draws_no_random_numbers(tmp_path, run):
+    before = torch.get_rng_state()
+    record = lesson.write_record(tmp_path / "record.json", "Small", **run)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert record["image_shape"] == [3, 8, 8]
+
+
+def test_a_record_names_the_processor(tmp_path, run, monkeypatch):
+    record = lesson.write_record(tmp_path / "record.json", "Small", **run)
+    assert record["processor"] is None or len(record["processor"]) > 1
+    monkeypatch.setattr(records, "Path", lambda _: tmp_path / "cpuinfo")
+    monkeypatch.setattr(records.platform, "processor", lambda: "")
+    assert records._processor() is None, "a system that tells nothing"
+    (tmp_path / "cpuinfo").write_text("processor\t: 0\nmodel name\t: A fast one: 3 GHz\n")
+    assert records._processor() == "A fast one: 3 GHz"
+
+
+# --- the network that is shown --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -290,30 +367,45 @@ def test_after_a_short_run_the_courses_network_is_shown(
 ):
     monkeypatch.setattr(config, "run", config.RUN_SIZES[run_size])
     course("99_test", cell(NETWORK, "network"))
-    net, history = lesson.build("99_test"), History(train_loss=[1.0], test_accuracy=[0.4])
+    net, history = lesson.build("99_test"), History()
+    history.append(train_loss=1.0, test_accuracy=0.4)
     folder = tmp_path / data / "99_test"
     assert lesson.network_to_show(net, history, folder) == (net, history), "it is not trained yet"
     shipped = lesson.build("99_test")
-    lesson.save_weights(shipped, tmp_path / "checkpoints_dir" / "99_test.safetensors")
-    record = {
-        "accuracy": 0.75,
-        "data": "CIFAR-10",
-        "train_images": 50_000,
-        "epochs": 2,
-        "device": "a GPU",
-    }
-    record |= {"seconds": 120, "by_epoch": {"train_loss": [2.0, 1.0], "test_accuracy": [0.5, 0.75]}}
-    (tmp_path / "results_dir" / "99_test.json").write_text(json.dumps(record))
+    course_run(tmp_path, shipped)
     shown, curve = lesson.network_to_show(net, history, folder)
-    assert "40.00%" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "40.00%" in printed
     if whose == "own":
         assert (shown, curve) == (net, history)
+        assert ("another data set" in printed) == (run_size == "short")
     else:
         assert torch.equal(shown[0].weight.cpu(), shipped[0].weight)
         assert (len(curve), curve.test_accuracy) == (2, [0.5, 0.75])
+        assert (curve.device, curve.precision) == ("a GPU", "bfloat16")
+        assert "75.00% after 2 epochs on all 50,000 images, 2 minutes on a GPU." in printed
+    assert max(map(len, printed.splitlines())) <= 100
 
 
-# --- counting and comparing -----------------------------------------------------------------------------------------
+@pytest.mark.parametrize("saved", [True, False], ids=["saved", "not saved"])
+def test_a_network_that_was_edited_is_shown_itself(course, tmp_path, monkeypatch, capsys, saved):
+    monkeypatch.setattr(config, "run", config.RUN_SIZES["short"])
+    course("99_test", cell(NETWORK, "network"))
+    course_run(tmp_path, lesson.build("99_test"))
+    lesson.networks.cache_clear()
+    edited = NETWORK.replace("4 * 6", "5 * 6").replace("(3, 4, 3)", "(3, 5, 3)")
+    course("99_test", cell(edited, "network"))
+    net, history = lesson.build("99_test"), History()
+    if not saved:
+        course("99_test", cell(NETWORK, "network"))
+        lesson.networks.cache_clear()
+    history.append(test_accuracy=0.4)
+    folder = tmp_path / "CIFAR-10" / "99_test"
+    assert lesson.network_to_show(net, history, folder) == (net, history)
+    assert "yours, since the course's are of another network" in capsys.readouterr().out
+
+
+# --- counting and comparing -----------------------------------------------------------------------
 
 
 def test_the_table_of_stages_counts(capsys):
@@ -337,32 +429,62 @@ def test_the_table_of_stages_counts(capsys):
     assert net.training
 
 
-def test_an_ablation_trains_all_variants_alike(monkeypatch, capsys, make_set):
-    sets = []
+class Attention(nn.Module):
+    """Attention over tokens [N, 25, 4], once in PyTorch's own layer and once by its function."""
 
-    def load(validation, run):
-        sets.append(validation)
-        return make_set(40), make_set(12)
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.MultiheadAttention(4, 2, bias=False, batch_first=True)
+        self.head = nn.Linear(4, 8, bias=False)
 
-    monkeypatch.setattr(lesson, "load_cifar10", load)
-    monkeypatch.setattr(config, "run", config.RUN_SIZES["short"])
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.layer(x, x, x, need_weights=False)[0]
+        x = nn.functional.scaled_dot_product_attention(x, x, x)
+        return self.head(x)
 
-    def small() -> nn.Module:
-        return nn.Sequential(
-            nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)
-        )
 
-    result = lesson.ablation(
-        {"a": small, "the same": small}, 2, images=30, size=16, batch_size=8, seeds=2
-    )
-    assert sets == [5_000], "held-out training images, not the test set"
-    assert list(result) == ["a", "the same"]
-    assert result["a"] == result["the same"], "the same seeds and batches"
-    assert len(result["a"]) == 2
-    assert capsys.readouterr().out.count("mean") == 2
+def test_multiply_adds_of_tokens_and_attention():
+    net = Attention().train()
+    fast = torch.backends.mha.get_fastpath_enabled()
+    counted = count(net, (25, 4))
+    products = 2 * 25 * 25 * 4  # queries times keys, and their shares times values
+    assert counted.mult_adds[net.head] == 25 * 4 * 8
+    assert counted.mult_adds[net.layer] == 4 * 25 * 4 * 4 + products
+    assert counted.mult_adds[net] == 25 * 4 * 8 + 4 * 25 * 4 * 4 + 2 * products
+    assert torch.backends.mha.get_fastpath_enabled() == fast
+    assert net.training
 
-    monkeypatch.setattr(
-        lesson, "train", lambda *_, **__: History()
-    )  # as it returns when it was stopped
-    with pytest.raises(KeyboardInterrupt):
-        lesson.ablation({"a": small}, 2, images=30, size=16, batch_size=8)
+
+def test_tokens_in_the_table_of_stages(capsys):
+    net = nn.Sequential(nn.Linear(4, 8, bias=False), nn.ReLU(), nn.Linear(8, 6, bias=False))
+    lesson.stage_table(net, {"first": net[:2], "second": net[2]}, (25, 4))
+    first, second, together = capsys.readouterr().out.splitlines()[1:]
+    assert first.split()[:4] == ["first", "8", "25", "32"]
+    assert second.split()[:4] == ["second", "6", "25", "48"]
+    assert together.split() == ["together", "80", "0.00"]
+
+
+def test_a_part_that_no_image_comes_through_is_named():
+    net = nn.Sequential(nn.Linear(4, 8))
+    with pytest.raises(ValueError, match="Tanh"):
+        lesson.stage_table(net, {"other": nn.Tanh()}, (25, 4))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("05_resnet", 40_551_040),
+        ("08_senet", 555_509_760),
+        ("10_mobilenet_v2", 87_976_448),
+        ("13_shufflenet_v2", 45_002_112),
+    ],
+)
+def test_multiply_adds_of_the_courses_networks(name, expected):
+    net = lesson.build(name)
+    assert count(net, (3, 32, 32)).mult_adds[net] == expected
+
+
+def test_lesson_exports_what_notebooks_use():
+    assert {"load_trained", "network_to_show", "stage_table"} <= set(lesson.__all__)
+    for name in lesson.__all__:
+        assert hasattr(lesson, name), name

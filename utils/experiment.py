@@ -128,9 +128,10 @@ def ablation(
     train_set = train_set.subset(balanced_indices(train_set.labels, images))
 
     count = len(variants) * seeds
+    length = "1 epoch" if epochs == 1 else f"{epochs} epochs"
     print(
-        f"{count} trainings of {len(train_set):,} images and {epochs} epochs, "
-        f"each judged on {len(held_out):,} others."
+        f"{count} trainings of {len(train_set):,} images and {length} each, "
+        f"judged on {len(held_out):,} others."
     )
     results: dict[str, list[float]] = {}
     with tqdm(total=count, unit="training", file=sys.stdout, leave=False, ncols=80) as bar:

@@ -1,1 +1,1 @@
-"""What the seven modules of utils stand on; nobody has to read it to follow the course."""
+"""What the eight modules of utils stand on; nobody has to read it to follow the course."""
