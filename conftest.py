@@ -13,6 +13,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+# Copies that JupyterLab or a browser made, 10_mobilenet_v2-Copy1.ipynb say, are the reader's own.
+collect_ignore_glob = ["notebooks/*[!a-z0-9_]*.ipynb"]
+
 # Each worker of pytest-xdist comes here, and has a folder of its own.
 _runs = tempfile.mkdtemp(prefix="course-test-")
 atexit.register(shutil.rmtree, _runs, ignore_errors=True)
