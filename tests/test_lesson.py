@@ -484,6 +484,14 @@ def test_multiply_adds_of_the_courses_networks(name, expected):
     assert count(net, (3, 32, 32)).mult_adds[net] == expected
 
 
+def test_multiply_adds_of_a_part_and_of_a_network_without_numbers():
+    conv = nn.Conv2d(4, 8, 3, padding=1, groups=2)
+    assert lesson.multiply_adds(conv, (4, 5, 6)) == 5 * 6 * 9 * 8 * 2
+    with torch.device("meta"):
+        net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Flatten(), nn.Linear(4 * 64 * 64, 10))
+    assert lesson.multiply_adds(net, (3, 64, 64)) == 64 * 64 * 4 * (3 + 10)
+
+
 def test_lesson_exports_what_notebooks_use():
     assert {"load_trained", "network_to_show", "stage_table"} <= set(lesson.__all__)
     for name in lesson.__all__:

@@ -24,6 +24,7 @@ __all__ = [
     "load_trained",
     "load_weights",
     "metadata",
+    "multiply_adds",
     "network_to_show",
     "networks",
     "notebooks",
@@ -93,6 +94,14 @@ def network_to_show(net: nn.Module, history: History, folder: Path) -> tuple[nn.
     )
     shown = History.from_lists(record["by_epoch"], record["device"], record.get("precision", ""))
     return courses, shown
+
+
+def multiply_adds(net: nn.Module, shape: tuple[int, ...]) -> int:
+    """Multiply-adds of a network, or of a part of one, for one image or one map [C, H, W].
+
+    They are those of convolutions, linear layers, matrix products and attention.
+    """
+    return count(net, shape).mult_adds[net]
 
 
 def _load(net: nn.Module, path: Path, whose: str) -> None:
