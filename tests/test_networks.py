@@ -1,7 +1,7 @@
-"""The networks of the notebooks: all of them in general, and those with a row in ROWS against their reference.
+"""The networks of the notebooks: all of them in general, some of them against a reference.
 
-A new notebook needs no row to be tested in general. A row holds it to a reference: as many parameters, and, with the
-reference's weights, the same output.
+A new notebook needs no row in ROWS to be tested in general. A row holds it to a reference: as many
+parameters, and, with the reference's weights, the same output.
 """
 
 import math
@@ -24,14 +24,12 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class Row(NamedTuple):
-    """What a network of a notebook is held to; a row is called by the notebook's name and by what varies."""
+    """What a network is held to; a row is called by the notebook's name and by what varies."""
 
     ours: Callable[[ModuleType], nn.Module]  # as the reference is, from what the notebook defines
     reference: str | Callable[[], nn.Module]  # a network of torchvision's
     parameters: int  # with ten classes
-    last_map: tuple[int, int, int] | None = (
-        None  # of the course's network [C, H, W], for 32 x 32 images
-    )
+    last_map: tuple[int, int, int] | None = None  # [C, H, W] of the course's, for 32 x 32 images
     size: tuple[int, int] = (64, 96)  # of the images for which the outputs are compared
 
     def build(self, name: str) -> tuple[nn.Module, nn.Module]:
@@ -42,7 +40,7 @@ class Row(NamedTuple):
 
 
 def se_resnet(depth: int = 18, se_stages: tuple[int, ...] = (1, 2, 3, 4)) -> nn.Module:
-    """torchvision's ResNet for small images, with its own SE layer behind the last batch norm of a block."""
+    """torchvision's ResNet for small images, with its own SE layer behind a block's last norm."""
     net = getattr(models, f"resnet{depth}")(num_classes=10)
     net.conv1, net.maxpool = nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.Identity()
     for number in se_stages:
@@ -170,7 +168,7 @@ def images_for(net: nn.Module, number: int, size: tuple[int, int] = (32, 32)) ->
 
 
 def lively(net: nn.Module, images: Tensor) -> nn.Module:
-    """Weights, biases and norms as after training: no part of the network can hide behind a 0 or a 1."""
+    """Weights, biases and norms as after training: no part can hide behind a 0 or a 1."""
     norms = [m for m in net.modules() if isinstance(m, nn.BatchNorm2d)]
     with torch.no_grad():
         for weights in net.parameters():
@@ -200,7 +198,7 @@ def with_weights_of(net: nn.Module, reference: nn.Module) -> nn.Module:
 
 
 def settings(net: nn.Module) -> list:
-    """What weights do not show, in order: strides and groups, norms, dropout and stochastic depth."""
+    """What weights do not show, in order: strides, groups, norms, dropout, stochastic depth."""
     modules = list(net.modules())
     found = [
         (m.kernel_size, m.stride, m.groups, m.padding) for m in modules if isinstance(m, nn.Conv2d)
@@ -219,21 +217,19 @@ def unfilled(monkeypatch) -> None:
             monkeypatch.setattr(nn.init, name, lambda tensor, *_, **__: tensor)
 
 
-# --- every notebook that defines a network, with a row or without ---------------------------------------------
+# --- every notebook that defines a network, with a row or without ---------------------------------
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_the_network_gives_ten_logits_and_every_parameter_learns(name):
     """None is left over, as a convolution is that is made and never used."""
-    assert {"title", "experiment"} <= set(lesson.metadata(name)), (
-        "the notebook's metadata, for README"
-    )
+    about = lesson.metadata(name)
+    assert {"title", "experiment"} <= about.keys(), "the notebook's metadata, for README"
     net = lesson.build(name)
     images = images_for(net, 8)
     outputs = lively(net, images).train()(images)
-    outputs = (
-        outputs if isinstance(outputs, tuple) else (outputs,)
-    )  # auxiliary heads come after the logits
+    if not isinstance(outputs, tuple):  # auxiliary heads come after the logits
+        outputs = (outputs,)
     assert outputs[0].shape == (8, 10)
     sum(F.cross_entropy(logits, torch.arange(8)) for logits in outputs).backward()
     assert [key for key, p in net.named_parameters() if p.grad is None or not p.grad.any()] == []
@@ -242,15 +238,15 @@ def test_the_network_gives_ten_logits_and_every_parameter_learns(name):
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_in_testing_nothing_is_random_and_images_do_not_mix(name):
     net = lesson.build(name)
-    lively(net, images := images_for(net, 2))
+    images = images_for(net, 2)
+    lively(net, images)
     with torch.inference_mode():
         logits = net(images)
         assert logits.shape == (2, 10)
         assert torch.equal(logits, net(images)), "dropout or stochastic depth is still on"
         apart = torch.cat([net(image) for image in images.split(1)])
-        assert (
-            apart - logits
-        ).abs().max() < 1e-3 * logits.abs().max()  # processors round differently
+        difference = (apart - logits).abs().max()
+        assert difference < 1e-3 * logits.abs().max()  # processors round differently
 
 
 @pytest.mark.usefixtures("unfilled")
@@ -261,7 +257,7 @@ def test_the_number_of_classes_can_be_chosen(name):
         assert net.eval()(images_for(net, 2)).shape == (2, 7)
 
 
-# --- against the references -------------------------------------------------------------------------------------
+# --- against the references -----------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("unfilled")
@@ -334,7 +330,7 @@ def test_parameters(name):
             assert count(kind(**arguments)) == expected, arguments
 
 
-# --- what single networks have of their own -----------------------------------------------------------------------
+# --- what single networks have of their own -------------------------------------------------------
 
 
 def test_lenet_of_1998_has_the_papers_weights_and_its_table():

@@ -1,6 +1,6 @@
-"""A notebook as a program: the numbers of a notebook, figures in files, and a clear end when something fails.
+"""A notebook as a program: its numbers, figures in files, and a clear end when something fails.
 
-The runs under torchrun are real: two processes, gloo. What needs several deaths of processes is by hand.
+The runs under torchrun are real: two processes, gloo. What needs deaths of processes is by hand.
 """
 
 import argparse
@@ -42,7 +42,8 @@ labels = torch.arange(48) % 3
 images = (labels[:, None, None, None] * 50 + torch.randint(100, (48, 3, 8, 8))).to(torch.uint8)
 image_set = ImageSet(images, labels, ("a", "b", "c"), "x", (0.5,) * 3, (0.25,) * 3)
 loader, tests = Batches(image_set, 8, shuffle=True, flip=True), Batches(image_set, 16)
-net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(32, 3))
+layers = nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(32, 3)
+net = nn.Sequential(*layers)
 folder, calls = config.run_folder("small", loader.name), 0
 rank, restart = os.environ.get("RANK", "0"), os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
 
@@ -58,7 +59,8 @@ def criterion(logits, labels):  # in the third epoch there is trouble
     return nn.functional.cross_entropy(logits, labels)
 
 optimizer = torch.optim.SGD(net.parameters(), 0.05, momentum=0.9)"""
-TRAIN = """history = train(net, loader, tests, 4, optimizer, criterion, None, folder / "checkpoint.pt")"""
+TRAIN = """path = folder / "checkpoint.pt"
+history = train(net, loader, tests, 4, optimizer, criterion, None, path)"""
 AFTER = """print("steps", calls)
 print("numbers", *history.train_loss, *history.test_loss)
 plt.plot(history.train_loss);"""
@@ -137,7 +139,7 @@ def numbers(tmp_path_factory, one_thread) -> list[float]:
 
 
 def test_magics_values_and_figures(tmp_path):
-    """With a pipe of Windows' encoding, a wrong MPLBACKEND and a last cell with an error of the course."""
+    """With a pipe of Windows' encoding, a wrong MPLBACKEND, and an error of the course."""
     cells = {"imports": IMPORTS, "magic": MAGIC, "values": VALUES, "figures": FIGURES}
     cells["error"] = "from utils.data import load_folder\nload_folder('nowhere')"
     own = {"PYTHONIOENCODING": "cp1252", "MPLBACKEND": "nonsense", "HOME": str(tmp_path / "tmp")}
@@ -233,11 +235,24 @@ def test_notebooks_are_found_by_path_and_by_name():
         script.notebook("99_none")
 
 
+def test_copies_are_not_offered_and_old_notebooks_are_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(script, "FOLDER", tmp_path)
+    for name in ("10_net", "10_net-Copy1", "10_net (1)"):
+        write(tmp_path / f"{name}.ipynb", only="x = 1")
+    with pytest.raises(argparse.ArgumentTypeError, match="or one of 10_net\\.$"):
+        script.notebook("99_none")
+    assert script.notebook("10_net-Copy1")[1] == {"only": "x = 1"}, "asked for, a copy runs"
+    (tmp_path / "old.ipynb").write_text('{"worksheets": [], "nbformat": 3}')
+    with pytest.raises(argparse.ArgumentTypeError, match="JupyterLab"):
+        script.notebook("old")
+
+
 @pytest.mark.parametrize(
     ("name", "status", "word"), [("--help", 0, "--resume"), ("99_none", 2, "99_none")]
 )
 def test_help_and_a_wrong_name_do_not_wait_for_torch(name, status, word):
-    program = f"import sys; sys.modules['torch'] = None; sys.argv[1:] = ['{name}']; from utils import script; script.main()"
+    program = f"import sys; sys.modules['torch'] = None; sys.argv[1:] = ['{name}']; "
+    program += "from utils import script; script.main()"
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=config.root, capture_output=True, text=True
     )
