@@ -1,7 +1,7 @@
 """What tests/test_distributed.py runs twice: in its own process, and in two that torchrun starts.
 
-Each scenario is a function of a folder of its own that returns numbers and tensors; the two processes write theirs to
-<rank>.pt in the folder that is the argument of this program.
+Each scenario is a function of a folder of its own that returns numbers and tensors; the two
+processes write theirs to <rank>.pt in the folder that is the argument of this program.
 """
 
 import contextlib

@@ -1,9 +1,13 @@
-"""Weights and checkpoints: resumed exactly or refused, written whole or not at all, read without running anything."""
+"""Weights and checkpoints: resumed exactly or refused, written whole, read without running code."""
 
 import functools
+import multiprocessing
 import os
 import pickle
+import random
+import stat
 import time
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -15,7 +19,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import nn
 from torch.optim import SGD, AdamW
 from torch.optim import lr_scheduler as lr
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, Dataset, TensorDataset
 from torch.utils.tensorboard import SummaryWriter
 
 import utils.train as module
@@ -23,11 +27,13 @@ from utils import config
 from utils.data import Batches, ImageSet
 from utils.machinery.checkpoint import (
     CheckpointError,
+    describe,
     load_weights,
     read_file,
     save_weights,
     write_file,
 )
+from utils.machinery.resume import Checkpoints
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 same = functools.partial(
@@ -63,8 +69,23 @@ def batches(image_set: ImageSet, size: int = 8, **changed) -> Batches:
     return Batches(image_set, size, **options)
 
 
-def dataloader() -> DataLoader:
-    return DataLoader(TensorDataset(noise().images / 255, noise().labels), 8, shuffle=True)
+def changed(**parts) -> ImageSet:
+    """The noise with another part."""
+    return replace(noise(), **parts)
+
+
+def weighted(last: float) -> dict:
+    return {"criterion": nn.CrossEntropyLoss(torch.tensor([1.0, 1.0, last]))}
+
+
+def smooth(share: float) -> dict:
+    loss = functools.partial(nn.functional.cross_entropy, label_smoothing=share)
+    return {"criterion": loss}
+
+
+def dataloader(side: int = 8, add: float = 0.0) -> DataLoader:
+    images = noise().images[..., :side] / 255 + add
+    return DataLoader(TensorDataset(images, noise().labels), 8, shuffle=True)
 
 
 def one_cycle(optimizer, highest: float = 0.1, epochs: int = EPOCHS) -> lr.OneCycleLR:
@@ -178,7 +199,7 @@ def test_a_finished_run_keeps_the_device_that_it_was_made_on(tmp_path):
 
 
 def test_the_loaders_of_a_finished_run_are_where_it_ended(tmp_path):
-    """A notebook that is opened again tests its network at the size of the last epoch, not of the first."""
+    """A notebook that is opened again tests at the size of the last epoch, not of the first."""
     setup = SETUPS["alternating flip"]
     Run(tmp_path / "checkpoint.pt", **setup).train()
     setup["train_loader"].set_epoch(1)
@@ -223,6 +244,44 @@ def test_a_run_may_go_on_in_another_precision_and_without_a_scheduler_for_longer
         ({}, {"net": make_net(stride=2)}, "network"),
         ({}, {"criterion": nn.CrossEntropyLoss(label_smoothing=0.1)}, "setting of the loss"),
         ({}, {"criterion": nn.functional.cross_entropy}, "loss"),
+        ({}, {"criterion": nn.CrossEntropyLoss(torch.ones(3))}, "setting of the loss"),
+        (weighted(1), {"criterion": nn.CrossEntropyLoss(torch.tensor([1.0, 1, 9]))}, "setting of"),
+        (smooth(0.1), smooth(0.2), "setting of the loss"),
+        ({}, {"clip": 1.0}, "limit of the gradients"),
+        (
+            {},
+            {"train_loader": batches(changed(images=noise().images.flip(3)))},
+            "checksum of the i",
+        ),
+        (
+            {},
+            {"train_loader": batches(changed(labels=noise().labels.flip(0)))},
+            "checksum of the l",
+        ),
+        ({}, {"train_loader": batches(changed(images=noise().images[..., :7]))}, "size of the im"),
+        ({}, {"train_loader": batches(changed(mean=(0.4,) * 3))}, "mean and deviation"),
+        ({}, {"train_loader": batches(changed(std=(0.5,) * 3))}, "mean and deviation"),
+        ({}, {"test_loader": Batches(noise(16), 6, device="cpu")}, "test set"),
+        ({}, {"test_loader": Batches(noise(15), 6, resize=6, device="cpu")}, "test set"),
+        (
+            {"train_loader": dataloader()},
+            {"train_loader": dataloader(side=7)},
+            "size of the images",
+        ),
+        (
+            {"train_loader": dataloader()},
+            {"train_loader": dataloader(add=0.1)},
+            "checksum of the i",
+        ),
+        (
+            CONSTANT,
+            {
+                "optimizer": lambda p: SGD(
+                    [*p, nn.Parameter(torch.ones(1))], 0.1, 0.9, nesterov=True
+                )
+            },
+            "number of weights",
+        ),
     ],
 )
 def test_going_on_with_another_run_is_refused_and_changes_nothing(tmp_path, base, changed, words):
@@ -245,6 +304,131 @@ def test_a_longer_run_is_kept_aside_with_what_belongs_to_it(tmp_path, capsys):
     Run(path).train(stop=2)  # the run of two epochs does not take the place of the longer one
     assert {file.name: file.read_bytes() for file in (tmp_path / "kept").iterdir()} == before
     assert len(torch.load(path, weights_only=True)["history"]["train_loss"]) == 1
+
+
+def test_of_two_runs_of_equal_length_the_newer_one_is_kept(tmp_path):
+    path, kept = tmp_path / "checkpoint.pt", tmp_path / "kept"
+    Run(path).train(epochs=1, scheduler=None)
+    Run(path).train(epochs=1, scheduler=None, criterion=nn.CrossEntropyLoss(label_smoothing=0.3))
+    second = path.read_bytes()
+    (kept / "weights.safetensors").write_bytes(b"of the first run")
+    Run(path).train(epochs=1, scheduler=None)
+    assert (kept / "checkpoint.pt").read_bytes() == second
+    # The second run had no weights that could take their place.
+    assert (kept / "weights.safetensors").read_bytes() == b"of the first run"
+
+
+def test_what_is_described_draws_no_random_numbers_and_sees_through_wrappers():
+    class Shaken(Dataset):
+        def __len__(self) -> int:
+            return 8
+
+        def __getitem__(self, index: int) -> tuple:
+            shift = random.random() + np.random.rand() + torch.rand(3, 8, 8)
+            return shift, index % 2
+
+    net, loss = make_net(), nn.CrossEntropyLoss()
+    optimizer, loader = sgd()(net.parameters()), DataLoader(Shaken(), 4, shuffle=True)
+    before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()
+    told = describe(net, loader, optimizer, loss, None)
+    assert told["size of the images"] == "[3, 8, 8]"
+    same(before, (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()))
+    compiled = nn.Module()
+    compiled._orig_mod = net  # what torch.compile() makes
+    for wrapped in (nn.DataParallel(net), compiled, nn.DataParallel(compiled)):
+        assert describe(wrapped, loader, optimizer, loss, None) == told
+
+
+def test_random_numbers_of_numpy_python_and_the_loader_s_own_go_on_too(tmp_path):
+    class Shaken(Dataset):
+        def __len__(self) -> int:
+            return 40
+
+        def __getitem__(self, index: int) -> tuple:
+            shift = random.random() + float(np.random.rand())
+            return noise().images[index] / 255 + shift, index % 3
+
+    def new_process(path: Path | None) -> Run:
+        random.seed(5)
+        np.random.seed(5)
+        own = torch.Generator().manual_seed(5)
+        return Run(path, train_loader=DataLoader(Shaken(), 8, shuffle=True, generator=own))
+
+    never_stopped = new_process(None)
+    never_stopped.train()
+    path = tmp_path / "checkpoint.pt"
+    for done in (1, 2):
+        assert len(new_process(path).train(stop=2, resume=True)) == done
+    run = new_process(path)
+    run.train(resume=True)
+    same(run.outcome(), never_stopped.outcome())
+
+
+def test_a_checkpoint_of_before_these_were_kept_still_goes_on(tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    Run(path).train(stop=3)
+    content = read_file(path)
+    for name in ("random_numpy", "random_python", "random_loaders"):
+        del content[name]
+    for name in ("checksum of the images", "test set", "limit of the gradients (clip)"):
+        del content["what"][name]
+    write_file(content, path)
+    assert len(Run(path).train(resume=True)) == EPOCHS
+
+
+def test_a_second_training_in_the_same_place_is_told_so_and_spoils_nothing(tmp_path, capsys):
+    path = tmp_path / "checkpoint.pt"
+    Run(path).train(stop=2)
+    before = path.read_bytes()
+    with Checkpoints(path, make_net(), {}, {}):  # a training in another kernel
+        capsys.readouterr()
+        assert len(Run(path).train()) == EPOCHS
+        printed = " ".join(capsys.readouterr().out.split())
+        assert printed.startswith("Another training is writing ")
+        assert "keeps no checkpoint" in printed
+        with pytest.raises(CheckpointError, match="Another training is writing .*: stop that one"):
+            Run(path).train(resume=True)
+        assert path.read_bytes() == before
+        assert not (tmp_path / "kept").exists()
+    assert len(Run(path).train(resume=True)) == EPOCHS
+    assert path.read_bytes() != before
+
+
+def test_a_disk_without_locks_keeps_checkpoints_all_the_same(tmp_path, monkeypatch):
+    error = OSError(37, "No locks available")
+    monkeypatch.setattr("utils.machinery.resume.FileLock.acquire", Mock(side_effect=error))
+    Run(tmp_path / "checkpoint.pt").train(stop=2)
+    assert (tmp_path / "checkpoint.pt").is_file()
+
+
+def write_and_read(path: Path, rounds: int) -> None:
+    """What a process of the test below does; an error ends it with a status that is not 0."""
+    for number in range(rounds):
+        write_file({"net": {"weight": torch.full((50_000,), float(number))}}, path)
+        weight = read_file(path)["net"]["weight"]
+        assert bool((weight == weight[0]).all())
+
+
+@pytest.mark.parametrize(
+    "rounds", [15, pytest.param(150, marks=pytest.mark.by_hand)], ids=["short", "long"]
+)
+def test_three_processes_write_one_file_and_it_is_always_whole(tmp_path, rounds):
+    path, context = tmp_path / "checkpoint.pt", multiprocessing.get_context("spawn")
+    writers = [context.Process(target=write_and_read, args=(path, rounds)) for _ in range(3)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert [writer.exitcode for writer in writers] == [0, 0, 0]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
+def test_a_file_has_the_permissions_of_any_other(tmp_path):
+    (tmp_path / "plain").touch()
+    save_weights(make_net(), tmp_path / "weights.safetensors")
+    modes = {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()}
+    assert len(modes) == 1
 
 
 def test_a_disk_that_fills_up_does_not_end_the_training(tmp_path, monkeypatch, capsys):
@@ -305,6 +489,51 @@ def test_wrappers_around_a_network_and_tied_weights_do_not_matter(tmp_path):
             second = make_net().append(nn.Linear(3, 3)).append(nn.Linear(3, 3))
             load_weights(nn.DataParallel(second), tmp_path / name)
             same(dict(second.state_dict()), dict(first.state_dict()))
+
+
+@pytest.mark.parametrize(
+    "pack",
+    [
+        lambda weights: weights,
+        lambda weights: {"epoch": 3, "model_state_dict": weights, "optimizer_state_dict": {}},
+        lambda weights: {"state_dict": weights, "state_dict_ema": weights, "epoch": 3},
+        lambda weights: {"model": weights, "loss": 0.1},
+        lambda weights: {"anything": weights},
+        lambda weights: {"state_dict": {f"model.{name}": w for name, w in weights.items()}},
+        lambda weights: {"state_dict": {f"module.{name}": w for name, w in weights.items()}},
+    ],
+)
+@pytest.mark.parametrize("new_format", [True, False])
+def test_weights_of_other_programs_are_found(tmp_path, pack, new_format):
+    """In PyTorch's format of today and that of before 1.6."""
+    first, second = make_net(), make_net()
+    content = pack(first.state_dict())
+    torch.save(content, tmp_path / "a.pth", _use_new_zipfile_serialization=new_format)
+    load_weights(second, tmp_path / "a.pth")
+    same(dict(second.state_dict()), dict(first.state_dict()))
+
+
+def test_weights_that_are_not_surely_these_are_refused_by_the_names_of_the_file(tmp_path):
+    weights = make_net().state_dict()
+    torch.save({"generator": weights, "critic": weights, "epoch": 3}, tmp_path / "a.pth")
+    with pytest.raises(CheckpointError, match="holds generator, critic, epoch"):
+        load_weights(make_net(), tmp_path / "a.pth")
+
+
+def test_a_file_that_cannot_be_read_is_nobody_s_to_delete(tmp_path):
+    (tmp_path / "a.pth").write_bytes(b"\x80\x02 and no more")
+    with pytest.raises(CheckpointError, match="give another file") as caught:
+        load_weights(make_net(), tmp_path / "a.pth")
+    assert "delete" not in str(caught.value)
+
+
+def test_lazy_layers_have_no_weights_yet(tmp_path):
+    lazy = nn.Sequential(nn.LazyConv2d(4, 3), nn.Flatten())
+    with pytest.raises(CheckpointError, match="send one batch through it first"):
+        save_weights(lazy, tmp_path / "weights.safetensors")
+    save_weights(make_net(), tmp_path / "weights.safetensors")
+    with pytest.raises(CheckpointError, match="send one batch through it first"):
+        load_weights(lazy, tmp_path / "weights.safetensors")
 
 
 Malicious = type("Malicious", (), {"__reduce__": lambda self: (Path.touch, (Path("touched"),))})

@@ -1,6 +1,7 @@
 """Two processes against one: the same numbers, every image once, and files that both can read.
 
-What the processes do is in distributed_scenarios.py; they are real ones, that talk by gloo on the CPU.
+What the processes do is in distributed_scenarios.py; they are real ones, that talk by gloo on the
+CPU.
 """
 
 import os
@@ -15,6 +16,7 @@ import torch
 
 from utils import config
 from utils.machinery import checkpoint, distributed
+from utils.machinery.checks import TrainingError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -43,7 +45,7 @@ def two(folder, one_thread) -> tuple[dict, dict]:
 
 
 def difference(a: dict, b: dict) -> float:
-    """The largest one between losses, accuracies and learning rates of all epochs, and between the weights."""
+    """The largest one between the figures of all epochs, and between the weights."""
     figures = ("train_loss", "train_accuracy", "test_loss", "test_accuracy", "learning_rate")
     pairs = [zip(a["history"][name], b["history"][name], strict=True) for name in figures]
     assert list(a["weights"]) == list(b["weights"])
@@ -64,7 +66,7 @@ def test_the_numbers_are_those_of_one_process(two, tmp_path, name):
 
 
 def test_with_batch_norm_both_learn_the_same_weights(two):
-    """Each batch norm sees the images of its own process, so only the running averages may differ."""
+    """Each batch norm sees its own process's images, so only the running averages may differ."""
     first, second = (found["norm"] for found in two)
     assert first["history"]["test_accuracy"][-1] == 1
     assert first["history"]["train_loss"] == second["history"]["train_loss"]
@@ -111,6 +113,21 @@ def test_only_the_first_process_prints_and_writes(two, folder):
 def test_weights_without_a_part_in_the_loss_are_explained(two):
     for found in two:
         assert "no part in the loss" in found["idle_weights"]["error"]
+
+
+def test_no_process_gets_a_share_of_a_single_image(monkeypatch):
+    """98 images in batches of 16: the last two would be one each, which batch norm cannot take."""
+    images, labels = torch.rand(98, 3, 2, 2), torch.arange(98)
+    loader = list(zip(images.split(16), labels.split(16), strict=True))
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)
+    for rank in (0, 1):
+        monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
+        shares = list(distributed.shares(loader))
+        assert [len(own) for _, own in shares] == [8] * 6
+        assert torch.cat([own for _, own in shares]).tolist() == list(range(rank, 96, 2))
+    monkeypatch.setattr(distributed, "rank", lambda: 0)
+    with pytest.raises(TrainingError, match="pairs"):
+        list(distributed.shares([{"images": images}]))
 
 
 def test_in_a_single_process_nothing_happens():

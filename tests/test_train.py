@@ -1,7 +1,10 @@
 """Training and evaluation: what is learned, what is measured, and what is refused."""
 
 import functools
+import json
+import math
 from collections.abc import Iterator
+from contextlib import suppress
 from unittest.mock import Mock
 
 import pytest
@@ -15,6 +18,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 import utils.train as module
 from utils.data import Batches
+from utils.machinery.log import Log
 from utils.train import TrainingError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -62,17 +66,31 @@ class Stream:
 
 @pytest.fixture
 def parts(make_set) -> dict:
-    """30 training images in batches of 8 (the last: 6), 21 test images in batches of 9 (the last: 3), a network."""
+    """30 training images in batches of 8 (the last: 6), 21 test images in batches of 9 (then 3)."""
     train_loader = Batches(make_set(30), 8, shuffle=True, flip=True, device="cpu")
     test_loader = Batches(make_set(21, seed=1), 9, device="cpu")
     loaders = {"train_loader": train_loader, "test_loader": test_loader}
     return of_network(Net()) | loaders | {"epochs": 2, "criterion": nn.CrossEntropyLoss()}
 
 
-def test_after_the_stop_button_the_loaders_give_full_size(parts, make_set):
+class Failing:
+    """Batches that end with this error."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    "error", [KeyboardInterrupt(), torch.OutOfMemoryError("CUDA out of memory."), KeyError("x")]
+)
+def test_however_it_ends_the_loaders_give_full_size(parts, make_set, error):
     test_loader = Batches(make_set(21, seed=1), 9, resize={1: 4, 2: 8}, device="cpu")
-    changed = {"train_loader": Stream(parts["train_loader"], stop=1), "test_loader": test_loader}
-    assert len(train(**parts | changed)) == 0
+    changed = {"train_loader": Failing(error), "test_loader": test_loader}
+    with suppress(TrainingError, KeyError):
+        train(**parts | changed)
     assert next(iter(test_loader))[0].shape[2:] == (8, 8)
 
 
@@ -123,6 +141,93 @@ def test_two_steps_are_the_steps_of_plain_pytorch(make_set, clip):
         torch.testing.assert_close(net.state_dict()[name], weights, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("scale", [1.0, 1024.0])
+def test_gradients_are_clipped_at_their_own_size_and_not_scaled(make_set, scale):
+    """In float16 the loss is scaled up, and with it the gradients."""
+    batches = list(Batches(make_set(12), 6, device="cpu"))
+    net, plain = Net(), Net()
+    plain.load_state_dict(net.state_dict())
+    optimizer = sgd(plain)
+    torch.manual_seed(1)
+    plain.train()
+    for images, labels in batches:
+        optimizer.zero_grad()
+        F.cross_entropy(plain(images), labels).backward()
+        nn.utils.clip_grad_norm_(plain.parameters(), 0.05)
+        optimizer.step()
+    torch.manual_seed(1)
+    scaler = torch.amp.GradScaler("cpu", init_scale=scale)
+    criterion = nn.CrossEntropyLoss()
+    module.train_epoch(net, batches, sgd(net), criterion, scaler=scaler, clip=0.05)
+    for name, weights in plain.state_dict().items():
+        torch.testing.assert_close(net.state_dict()[name], weights, rtol=1e-5, atol=1e-6)
+
+
+def test_the_speed_is_that_of_training_and_the_seconds_are_of_both(parts, monkeypatch):
+    clock = [0.0]
+
+    class Slow(Stream):
+        def __iter__(self):
+            clock[0] += self.stop
+            return iter(self.batches)
+
+    monkeypatch.setattr(module.time, "perf_counter", lambda: clock[0])
+    loaders = {name: Slow(parts[f"{name}_loader"], seconds) for name, seconds in SECONDS.items()}
+    changed = {f"{name}_loader": loader for name, loader in loaders.items()}
+    history = train(**parts | changed)
+    assert history.images_per_second == [30 / SECONDS["train"]] * 2
+    assert history.seconds == [SECONDS["train"] + SECONDS["test"]] * 2
+
+
+SECONDS = {"train": 2, "test": 100}
+
+
+def test_without_a_test_loader_nothing_is_tested(parts, capsys, tmp_path):
+    with SummaryWriter(tmp_path) as writer:
+        history = train(**parts | {"test_loader": None, "verbose": True, "writer": writer})
+    assert len(history) == 2
+    assert all(map(math.isnan, history.test_loss + history.test_accuracy))
+    printed = capsys.readouterr().out
+    assert printed.count("train: loss") == 2
+    assert "test: " not in printed
+    tags = EventAccumulator(str(tmp_path)).Reload().Tags()["scalars"]
+    assert "loss/train" in tags
+    assert "loss/test" not in tags
+
+
+def test_a_history_comes_back_from_its_lists(parts):
+    history = train(**parts)
+    assert history.as_lists()["test_loss"] == history.test_loss
+    stored = json.loads(json.dumps(history.as_lists()))
+    again = module.History.from_lists(stored, history.device, history.precision)
+    assert again == history
+    assert [epoch.learning_rates for epoch in again.epochs] == history.learning_rates
+    short = module.History.from_lists({"train_loss": [1.0, 2.0], "test_loss": [None, 3.0]})
+    assert short.train_loss == [1.0, 2.0]
+    assert math.isnan(short.test_loss[0])
+    assert math.isnan(short.epochs[1].seconds)
+    short.append(train_loss=0.5)
+    assert len(short) == 3
+    with pytest.raises(TypeError, match="trian_loss"):
+        short.append(trian_loss=0.5)
+
+
+def test_an_epoch_takes_one_line_of_at_most_100_columns():
+    epoch = module.Epoch(2.345, 0.5678, 2.345, 0.5678, 0.1, 1234.5, 12345.6, 224)
+    line = Log(100).line(7, epoch._asdict())
+    assert line.startswith("epoch   7/100, 224 px  train: loss 2.345, 56.78%  test: loss 2.345")
+    assert len(line) <= 100
+
+
+def test_the_precision_is_the_settings_at_the_time_of_the_call(parts, monkeypatch):
+    monkeypatch.setattr(module.config, "precision", "bfloat16")
+    assert train(**parts).precision == "bfloat16"
+    types = []
+    parts["net"].stem[0].register_forward_hook(lambda _, __, output: types.append(output.dtype))
+    evaluate(parts["net"], parts["test_loader"])
+    assert set(types) == {torch.bfloat16}
+
+
 def test_evaluate_is_a_plain_loop_over_all_images(parts):
     net, loader = parts["net"], parts["test_loader"]
     result = evaluate(net, loader)
@@ -130,6 +235,7 @@ def test_evaluate_is_a_plain_loop_over_all_images(parts):
     with torch.no_grad():
         logits = torch.cat([net(images) for images, _ in loader])
     torch.testing.assert_close(result.probabilities, logits.softmax(1))
+    assert not result.probabilities.requires_grad
     assert torch.equal(result.labels, loader.labels)
     assert result.loss == pytest.approx(float(F.cross_entropy(logits, loader.labels)), rel=1e-5)
     assert result.accuracy == int((logits.argmax(1) == loader.labels).sum()) / 21
@@ -193,7 +299,7 @@ def test_an_ordinary_dataloader_will_do(make_set, kinds):
 
 
 def test_channels_come_last_but_where_that_harms(parts):
-    """On Apple's GPU batch norms learn wrongly with it (pytorch#175189); on NVIDIA's, depthwise ones become slow."""
+    """On Apple's GPU batch norms learn wrongly with it; on NVIDIA's, depthwise ones become slow."""
     expected = {
         "mps": torch.preserve_format,
         "cuda": torch.channels_last,
@@ -273,7 +379,9 @@ def test_a_tensorboard_that_cannot_write_ends_nothing(parts, tmp_path, monkeypat
 
 @pytest.mark.parametrize("loader", ["train_loader", "test_loader"])
 def test_the_stop_button_keeps_whole_epochs(parts, capsys, loader):
+    assert not train(**parts | {"epochs": 1}).stopped
     history = train(**parts | {"epochs": 3, loader: Stream(parts[loader], stop=3)})
+    assert history.stopped
     assert {len(figures) for figures in history.as_lists().values()} == {2}
     assert "Stopped in epoch 3" in capsys.readouterr().out
 
@@ -302,6 +410,12 @@ def batch(images: tuple = (4, 3, 8, 8), labels=(0, 1, 2, 0), dtype=torch.float32
     ("changed", "words"),
     [
         ({"resume": True}, "save_path"),
+        ({"epochs": 0}, "epochs=0 has to be a whole number from 1 up"),
+        ({"epochs": -1}, "epochs=-1"),
+        ({"epochs": 2.0}, "epochs=2.0"),
+        ({"epochs": True}, "epochs=True"),
+        ({"criterion": nn.CrossEntropyLoss(reduction="none")}, r"The loss gave \[8\]"),
+        ({"criterion": nn.BCEWithLogitsLoss()}, r"The loss takes no labels that are torch.int64"),
         ({"train_loader": []}, "empty"),
         ({"test_loader": Stream([])}, "no batches"),
         ({"optimizer": sgd(Net())}, "no parameter of this network"),
@@ -319,6 +433,119 @@ def batch(images: tuple = (4, 3, 8, 8), labels=(0, 1, 2, 0), dtype=torch.float32
 def test_what_does_not_fit_is_refused(parts, changed, words):
     with pytest.raises(TrainingError, match=words):
         train(**parts | changed)
+
+
+PICTURES = {  # networks for other pictures than [8, 3, 8, 8]
+    "one channel": nn.Sequential(nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+    "a Linear too short": nn.Sequential(nn.Flatten(), nn.Linear(400, 3)),
+    "a picture too small": nn.Sequential(nn.Conv2d(3, 4, 11), nn.Flatten(), nn.Linear(4, 3)),
+    "pooled away": nn.Sequential(
+        nn.Conv2d(3, 3, 1), nn.MaxPool2d(4), nn.MaxPool2d(4), nn.Flatten(), nn.Linear(4, 3)
+    ),
+}
+
+
+@pytest.mark.parametrize("net", PICTURES.values(), ids=PICTURES)
+def test_pictures_that_a_network_does_not_take_are_named_with_pytorch_s_words(parts, net):
+    for call in (
+        lambda: train(**parts | of_network(net)),
+        lambda: evaluate(net, parts["train_loader"]),
+    ):
+        with pytest.raises(TrainingError, match=r"takes no \[8, 3, 8, 8\]: .{15}") as caught:
+            call()
+        assert str(caught.value.__cause__).splitlines()[0] in str(caught.value)
+
+
+@pytest.mark.parametrize("place", ["train_loader", "test_loader"])
+def test_a_later_picture_of_another_size_is_named_too(parts, place):
+    batches = [
+        (torch.zeros(2, 3, 8, 8), torch.arange(2)),
+        (torch.zeros(2, 3, 5, 5), torch.arange(2)),
+    ]
+    net = nn.Sequential(nn.Flatten(), nn.Linear(192, 3))
+    with pytest.raises(TrainingError, match=r"takes no \[2, 3, 5, 5\]"):
+        train(**parts | of_network(net) | {place: batches})
+
+
+@pytest.mark.parametrize("label", [3, 255, -1, -100])
+@pytest.mark.parametrize("place", ["train_loader", "test_loader"])
+def test_a_label_that_no_class_has_is_found_in_any_batch(parts, place, label):
+    batches = [(torch.rand(3, 3, 8, 8), torch.arange(3)) for _ in range(3)]
+    batches[2][1][1] = label
+    with pytest.raises(TrainingError, match=f"a label {label}, .* from 0 to 2 for 3 outputs"):
+        train(**parts | {place: batches})
+    with pytest.raises(TrainingError, match=f"a label {label}"):
+        evaluate(parts["net"], batches)
+
+
+def test_labels_that_the_loader_knows_are_looked_at_before_the_first_step(parts):
+    loader = Stream([(torch.rand(3, 3, 8, 8), torch.arange(3))] * 9)
+    loader.labels = torch.tensor([0] * 26 + [7])
+    before = parts["net"].head.weight.clone()
+    with pytest.raises(TrainingError, match="a label 7"):
+        train(**parts | {"train_loader": loader})
+    assert torch.equal(parts["net"].head.weight, before)
+
+
+PICTURE = torch.rand(3, 8, 8)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "words"),
+    [
+        ([{"pixels": PICTURE, "label": 1}] * 4, "gave a dict: .* pairs"),
+        ([(PICTURE, 1, "a.png")] * 4, r"gave \(Tensor, Tensor, .*\): .* pairs"),
+        ([(PICTURE, "tea")] * 4, r"gave \(Tensor, tuple\): .* pairs"),
+        ([PICTURE] * 4, "gave a Tensor"),
+        ([(PICTURE, 1), (PICTURE[:1], 0)] * 2, "cannot give a batch: stack expects"),
+        ([(None, 1)] * 4, "cannot give a batch: default_collate"),
+    ],
+)
+@pytest.mark.parametrize("place", ["train_loader", "test_loader"])
+def test_batches_that_are_no_pairs_are_named(parts, dataset, words, place):
+    with pytest.raises(TrainingError, match=words):
+        train(**parts | {place: DataLoader(dataset, 4)})
+
+
+def test_lazy_layers_get_their_shapes(parts, make_set):
+    def lazy() -> nn.Sequential:
+        layers = (nn.LazyConv2d(4, 3), nn.LazyBatchNorm2d(), nn.ReLU(), nn.Flatten())
+        return nn.Sequential(*layers, nn.LazyLinear(3))
+
+    assert len(train(**parts | of_network(lazy()))) == 2
+    assert evaluate(lazy(), parts["test_loader"]).probabilities.shape == (21, 3)
+    tensors = TensorDataset(torch.rand(8, 3, 8, 8), torch.arange(8) % 3)
+    evaluate(lazy(), DataLoader(tensors, 4))
+    with pytest.raises(TrainingError, match="send one batch through it first"):
+        evaluate(lazy(), Stream(parts["test_loader"]))
+
+
+def test_weights_that_can_learn_belong_to_the_optimizer(parts):
+    net = parts["net"]
+    head = torch.optim.SGD(net.head.parameters(), 0.1)
+    with pytest.raises(TrainingError, match="lacks 4 of the 6 parameters .*stem.0.weight is one"):
+        train(**parts | {"optimizer": head})
+    net.stem.requires_grad_(False)
+    assert len(train(**parts | {"optimizer": head})) == 2
+    net.requires_grad_(False)
+    with pytest.raises(TrainingError, match="All weights are frozen"):
+        train(**parts)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_of_another_type_are_explained(parts, dtype):
+    net = Net().to(dtype)
+    with pytest.raises(TrainingError, match=r"not float32: call net.float\(\)"):
+        evaluate(net, parts["test_loader"], precision="float32")
+    with pytest.raises(TrainingError, match=r"not float32: call net.float\(\)"):
+        train(**parts | of_network(net), precision="float32")
+
+
+def test_a_full_memory_is_told_as_such_and_not_as_a_wrong_size(parts):
+    full = Mock(side_effect=torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"))
+    parts["net"].pool.register_forward_pre_hook(full)
+    with pytest.raises(TrainingError, match="^The memory is full"):
+        evaluate(parts["net"], parts["test_loader"])
 
 
 def test_a_scheduler_with_too_few_steps_is_refused(parts):

@@ -130,8 +130,7 @@ def working_device(wanted: str, rank: str) -> torch.device:
     except Exception as error:
         if wanted or rank:
             raise ConfigError(f"{chosen} cannot be used here: set COURSE_DEVICE to cpu.") from error
-        print(f"There is a GPU ({chosen}), but it does not work with this PyTorch:")
-        print("the course uses the CPU.")
+        print(f"There is a GPU ({chosen}), but not for this PyTorch: the course uses the CPU.")
         return torch.device("cpu")
     return device
 
@@ -265,5 +264,5 @@ def _warn_of_changes() -> None:
     if ours:
         names = ", ".join(ours)
         verb = "has" if len(ours) == 1 else "have"
-        print(f"WARNING: {names} {verb} changed since this kernel started: restart the kernel, and")
-        print("let the cell that sets it come before the imports.")
+        print(f"WARNING: {names} {verb} changed since the course was imported:")
+        print("restart the kernel, and let the cell that sets it come before the imports.")

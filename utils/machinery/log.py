@@ -62,7 +62,9 @@ class Log:
         ]
         if not math.isnan(figures["test_loss"]):
             parts.append(f"test: loss {figures['test_loss']:.3f}, {figures['test_accuracy']:6.2%}")
-        parts.append(f"{figures['seconds']:.1f} s, {figures['images_per_second']:,.0f} images/s")
+        seconds = figures["seconds"]
+        took = f"{seconds:.1f}" if seconds < 100 else f"{seconds:,.0f}"
+        parts.append(f"{took} s, {figures['images_per_second']:,.0f} images/s")
         return "  ".join(parts)
 
     def _give_up(self, error: Exception) -> None:

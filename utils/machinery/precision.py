@@ -65,7 +65,7 @@ def _gains_from_bfloat16(net: nn.Module) -> bool:
 
 def _cpu_has_bfloat16() -> bool:
     """Whether it has AVX-512 BF16 or AMX; without these bfloat16 is slower than float32."""
-    if hasattr(torch.cpu, "get_capabilities"):  # torch 2.10 and newer
+    if hasattr(torch.cpu, "get_capabilities"):  # newer versions of torch
         capabilities = torch.cpu.get_capabilities()
         return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "amx_tile"))
     older = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
