@@ -492,6 +492,14 @@ def test_multiply_adds_of_a_part_and_of_a_network_without_numbers():
     assert lesson.multiply_adds(net, (3, 64, 64)) == 64 * 64 * 4 * (3 + 10)
 
 
+@pytest.mark.parametrize("name", lesson.notebooks())
+def test_the_courses_weights_serve_for_the_network_of_their_notebook(name):
+    record = lesson.read_record(name)
+    if record is not None:  # else it is not trained yet
+        folder = config.runs_dir / "short" / record["data"] / name
+        assert lesson._why_not_the_courses(lesson.build(name), folder) is None
+
+
 def test_lesson_exports_what_notebooks_use():
     assert {"load_trained", "network_to_show", "stage_table"} <= set(lesson.__all__)
     for name in lesson.__all__:
