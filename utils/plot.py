@@ -459,7 +459,7 @@ def _in_a_notebook() -> bool:
 def _picture(figure: Figure, text: str) -> display.Image:
     """A figure as a picture with a text: with photographs a small JPEG, else a PNG."""
     data = BytesIO()
-    if any(axes.images for axes in figure.axes):
+    if _has_photographs(figure):
         kind = "jpeg"
         small = {"quality": 75, "optimize": True}
         figure.savefig(data, format=kind, bbox_inches="tight", pad_inches=0.05, pil_kwargs=small)
@@ -468,6 +468,15 @@ def _picture(figure: Figure, text: str) -> display.Image:
         figure.savefig(data, format=kind, bbox_inches="tight", pad_inches=0.1)
     # In the metadata, and not as alt=..., which IPython knows only from version 8 on.
     return display.Image(data.getvalue(), format=kind, metadata={"alt": text})
+
+
+def _has_photographs(figure: Figure) -> bool:
+    """Whether there are images of bytes; maps of other numbers stay sharp, and small, as PNG."""
+    for axes in figure.axes:
+        for image in axes.images:
+            if np.asarray(image.get_array()).dtype == np.uint8:
+                return True
+    return False
 
 
 # Words and numbers
