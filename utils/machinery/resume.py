@@ -67,6 +67,8 @@ class Checkpoints:
         traceback: TracebackType | None,
     ) -> None:
         if self.lock is not None:
+            with suppress(OSError):  # Windows removes nothing that is open; then it stays
+                Path(self.lock.lock_file).unlink()
             self.lock.release()
 
     def read(self, resume: bool, epochs: int) -> dict[str, Any] | None:
