@@ -151,15 +151,27 @@ def fail(error: Exception) -> None:
         time.sleep(30)
     elif RANK:
         time.sleep(3)
+    own = error.__traceback__
+    for _ in range(2):  # the program's own frames
+        own = own.tb_next if own else None
+    cause = error.__cause__
+    if isinstance(cause, Exception) and raised_in_a_cell(cause):
+        for note in getattr(error, "__notes__", ()):
+            cause.add_note(note)
+        error = cause  # the mistake of the reader, with its line
+        own = cause.__traceback__
     get_error_handler().record_exception(error)
     if type(error).__module__.startswith("utils."):  # an error of the course: its sentence says all
         print(*getattr(error, "__notes__", ()), error, file=sys.__stderr__)
     else:
-        own = error.__traceback__
-        for _ in range(2):  # the program's own frames
-            own = own.tb_next if own else None
         traceback.print_exception(None, error, own, file=sys.__stderr__)
     sys.exit(1)
+
+
+def raised_in_a_cell(error: Exception) -> bool:
+    """Whether the line that raised it stands in the notebook, and in no package."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and frames[-1].filename.startswith("<")
 
 
 def read_options() -> Namespace:
