@@ -9,7 +9,6 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,14 +53,30 @@ class Epoch(NamedTuple):
     learning_rates: Sequence[float] = ()  # of each batch
 
 
-@dataclass
 class History:
-    """What training measured: a record for each epoch; and each figure as a list, one an epoch."""
+    """What training measured: a record for each epoch; and each figure as a list, one an epoch.
 
-    epochs: list[Epoch] = field(default_factory=list)
-    device: str = ""  # in words
-    precision: str = ""  # "float32", "bfloat16" or "float16"
-    stopped: bool = False  # by Ctrl-C or the stop button
+    History(**lists) makes one from such lists, a record's "by_epoch" say: by their names, or in the
+    order of an `Epoch`. A figure that is missing, or null in a record, is nan.
+    """
+
+    def __init__(
+        self,
+        *lists: Sequence,
+        device: str = "",
+        precision: str = "",
+        stopped: bool = False,
+        **named_lists: Sequence,
+    ) -> None:
+        self.epochs: list[Epoch] = []
+        self.device = device  # in words
+        self.precision = precision  # "float32", "bfloat16" or "float16"
+        self.stopped = stopped  # by Ctrl-C or the stop button
+        columns = dict(zip(Epoch._fields, lists, strict=False)) | named_lists
+        columns = {name: values for name, values in columns.items() if values}
+        for row in zip(*columns.values(), strict=True):
+            figures = dict(zip(columns, row, strict=True))
+            self.append(**{name: value for name, value in figures.items() if value is not None})
 
     def __len__(self) -> int:
         return len(self.epochs)
@@ -114,13 +129,8 @@ class History:
     def from_lists(
         cls, by_epoch: Mapping[str, Sequence], device: str = "", precision: str = ""
     ) -> "History":
-        """The opposite of `as_lists`; a figure that is missing, or null in a record, is nan."""
-        history = cls(device=device, precision=precision)
-        names = [name for name in Epoch._fields if by_epoch.get(name)]
-        for values in zip(*(by_epoch[name] for name in names), strict=True):
-            figures = dict(zip(names, values, strict=True))
-            history.append(**{name: value for name, value in figures.items() if value is not None})
-        return history
+        """The opposite of `as_lists`."""
+        return cls(**by_epoch, device=device, precision=precision)
 
 
 class Trained(NamedTuple):
