@@ -9,6 +9,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -53,12 +54,18 @@ class Epoch(NamedTuple):
     learning_rates: Sequence[float] = ()  # of each batch
 
 
+@dataclass(init=False)  # two are equal if all of these are
 class History:
     """What training measured: a record for each epoch; and each figure as a list, one an epoch.
 
     History(**lists) makes one from such lists, a record's "by_epoch" say: by their names, or in the
     order of an `Epoch`. A figure that is missing, or null in a record, is nan.
     """
+
+    epochs: list[Epoch]
+    device: str  # in words
+    precision: str  # "float32", "bfloat16" or "float16"
+    stopped: bool  # by Ctrl-C or the stop button
 
     def __init__(
         self,
@@ -68,10 +75,8 @@ class History:
         stopped: bool = False,
         **named_lists: Sequence,
     ) -> None:
-        self.epochs: list[Epoch] = []
-        self.device = device  # in words
-        self.precision = precision  # "float32", "bfloat16" or "float16"
-        self.stopped = stopped  # by Ctrl-C or the stop button
+        self.epochs = []
+        self.device, self.precision, self.stopped = device, precision, stopped
         columns = dict(zip(Epoch._fields, lists, strict=False)) | named_lists
         columns = {name: values for name, values in columns.items() if values}
         for row in zip(*columns.values(), strict=True):
@@ -129,8 +134,9 @@ class History:
     def from_lists(
         cls, by_epoch: Mapping[str, Sequence], device: str = "", precision: str = ""
     ) -> "History":
-        """The opposite of `as_lists`."""
-        return cls(**by_epoch, device=device, precision=precision)
+        """The opposite of `as_lists`; other entries of a record or a checkpoint are left out."""
+        lists = {name: by_epoch[name] for name in Epoch._fields if name in by_epoch}
+        return cls(**lists, device=device, precision=precision)
 
 
 class Trained(NamedTuple):
