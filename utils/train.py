@@ -135,7 +135,7 @@ class History:
         cls, by_epoch: Mapping[str, Sequence], device: str = "", precision: str = ""
     ) -> "History":
         """The opposite of `as_lists`; other entries of a record or a checkpoint are left out."""
-        lists = {name: by_epoch[name] for name in Epoch._fields if name in by_epoch}
+        lists: dict[str, Any] = {n: by_epoch[n] for n in Epoch._fields if n in by_epoch}
         return cls(**lists, device=device, precision=precision)
 
 
@@ -225,6 +225,33 @@ def train_epoch(
     checks.check_finite(torch.tensor(total_loss), "training")
     accuracy = total_correct / total
     return Trained(total_loss / total, accuracy, int(total), learning_rates, images.shape[2])
+
+
+@explained()
+def batch_loss(
+    net: nn.Module,
+    batch: tuple[Tensor, Tensor],
+    criterion: Criterion,
+    loader: Loader = (),
+    *,
+    dtype: torch.dtype = torch.float32,
+    first: bool = True,
+) -> tuple[Tensor, Tensor]:
+    """The loss of one batch, and the logits [B, K]: for a training loop of your own.
+
+    Images and labels go where the network is, with the checks of `train_epoch`, which does the
+    same.  criterion, dtype: as there.  loader: what gave the batch; its classes have to be as many
+    as the outputs.  first: look at all of its labels, which on a GPU means to wait.
+    """
+    checks.check_batch(batch)
+    device = next(net.parameters()).device
+    images, labels = _on_device(batch, device, memory_format(device, net))
+    with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+        outputs = checks.apply(net, images)  # [B, K], or a tuple of these
+        logits = _first(outputs)
+        checks.check_outputs(logits, batch[1], loader, first=first)
+        loss = checks.mean_loss(criterion, outputs, labels)
+    return loss, logits
 
 
 @explained()
