@@ -24,6 +24,9 @@ NOISE_IMAGE = Image.fromarray(NOISE)
 FILE = BytesIO()
 NOISE_IMAGE.save(FILE, "PNG")
 PNG = FILE.getvalue()
+FILE = BytesIO()
+Image.new("1", (5_000, 5_001)).save(FILE, "PNG")
+LARGE_PNG = FILE.getvalue()
 CHUNKED = reply(Content_Length=None, Transfer_Encoding="chunked")
 ENDLESS = reply(Content_Length=None)
 
@@ -74,6 +77,7 @@ FAULTS = {  # name: (answer, word of the error)
         forever(b"HTTP/1.1 200 OK\r\nA: ", b"x" * 50_000),
         "cannot be fetched",
     ),
+    "a picture of too many pixels": (reply(LARGE_PNG), "5,000 x 5,001"),
     "gzip bomb": (reply(gzip.compress(bytes(100_000_000), 1), Content_Encoding="gzip"), "10 MB"),
     "gzip that is none": (reply(PNG, Content_Encoding="gzip"), "cannot be fetched"),
     "no HTTP": (b"220 FTP ready\r\n", "cannot be fetched"),
@@ -114,13 +118,12 @@ SLOW = {
 @pytest.mark.parametrize("name", SLOW)
 def test_a_slow_server_is_given_up_in_time(name, monkeypatch):
     monkeypatch.setattr(web, "TOTAL_SECONDS", 0.4)
-    monkeypatch.setattr(web, "TIMEOUT", (0.3, 0.3))
+    monkeypatch.setattr(web, "TIMEOUT", (9, 9))
     before = set(threading.enumerate())
     start = time.monotonic()
     with Server(SLOW[name]) as server:
-        sentence = refused(server.url)
-        assert time.monotonic() - start < 2
-        assert "more than 0.4 seconds" in sentence or name == "silence"
+        refused(server.url, "more than 0.4 seconds")
+        assert time.monotonic() - start < 4
         # Nothing is left that would keep Python from ending.
         assert all(thread.daemon for thread in set(threading.enumerate()) - before)
 
