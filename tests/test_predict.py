@@ -17,7 +17,7 @@ from torch import nn
 from utils.data import Batches, ImageSet
 from utils.machinery import web
 from utils.machinery.pictures import ImageError
-from utils.predict import load_image, load_images, predict, serve_folder
+from utils.predict import load_image, predict, serve_folder
 
 NOISE = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
 NOISE_IMAGE = Image.fromarray(NOISE)
@@ -218,36 +218,6 @@ def test_paths_bytes_and_pil_images(tmp_path, monkeypatch):
         refused(name, "no picture file")
     for source in (None, 3, NOISE, [PNG], BytesIO(PNG)):
         refused(source, "a path, a link, bytes or a PIL image")
-
-
-def test_load_images_takes_every_picture_and_names_the_rest(tmp_path, capsys):
-    for name in ("c.JFIF", "b.jpe", "no ending", "a.png", ".hidden.png"):
-        (tmp_path / name).write_bytes(PNG)
-    (tmp_path / "a folder").mkdir()
-    (tmp_path / "notes.txt").write_text("no picture")
-    Image.new("RGB", (2_000, 1_024)).save(tmp_path / "large.png")
-    files, pictures = load_images(tmp_path.iterdir())
-    assert [file.name for file in files] == ["a.png", "b.jpe", "c.JFIF", "large.png", "no ending"]
-    assert np.array_equal(pictures[0], NOISE)
-    assert [picture.size for picture in pictures[2:]] == [(8, 6), (1_000, 512), (8, 6)]
-    printed = " ".join(capsys.readouterr().out.split())
-    assert printed.startswith("Left out of the pictures: notes.txt. The reason for the first: ")
-    assert load_images([]) == ([], [])
-    assert capsys.readouterr().out == ""
-
-
-class Recorder(nn.Module):
-    """A network that notes what it gets; its outputs are 0, 1, 2 for every picture."""
-
-    def __init__(self, dtype=torch.float32) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.zeros(3, dtype=dtype))
-        self.frozen = nn.Sequential(nn.BatchNorm2d(3), nn.Dropout())
-
-    def forward(self, batch):
-        self.batch, self.modes = batch.clone(), [module.training for module in self.modules()]
-        self.grad = torch.is_grad_enabled()
-        return torch.arange(3, dtype=batch.dtype).expand(len(batch), -1) + self.weight
 
 
 def data_set(channels=3, side=4) -> ImageSet:

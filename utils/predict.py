@@ -2,9 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -22,14 +20,12 @@ from utils.machinery.pictures import (
     to_rgb,
 )
 from utils.machinery.precision import evaluation_mode
-from utils.machinery.printing import say_left_out
 from utils.machinery.web import fetch, serve_folder
 
-__all__ = ["ImageError", "Prediction", "load_image", "load_images", "predict", "serve_folder"]
+__all__ = ["ImageError", "Prediction", "load_image", "predict", "serve_folder"]
 
 Source = str | os.PathLike | bytes | Image.Image  # what load_image takes
 LINK = r"\s*([a-z][a-z0-9+.-]+://|data:|blob:)"
-KEPT_PIXELS = 512  # the shorter side of what load_images keeps of a larger picture
 
 
 @dataclass(frozen=True)
@@ -60,31 +56,6 @@ def load_image(source: Source) -> Image.Image:
     raise ImageError(
         f"A picture is a path, a link, bytes or a PIL image, not {kind}: try Image.fromarray."
     )
-
-
-def load_images(files: Iterable[Path]) -> tuple[list[Path], list[Image.Image]]:
-    """The pictures among these files, in the order of their names: (files, RGB pictures).
-
-    Hidden files and folders are left out; other files that are no pictures too, with a printed line
-    that names them. Pictures with a shorter side of more than 512 pixels are shrunk to that.
-    """
-    names: list[Path] = []
-    pictures: list[Image.Image] = []
-    left_out: dict[str, Exception] = {}
-    for file in sorted(Path(file) for file in files):
-        if file.name.startswith(".") or file.is_dir():
-            continue
-        try:
-            picture = load_image(file)
-        except ImageError as error:
-            left_out[file.name] = error
-            continue
-        if min(picture.size) > KEPT_PIXELS:
-            picture = ImageOps.cover(picture, (KEPT_PIXELS, KEPT_PIXELS))
-        names.append(file)
-        pictures.append(picture)
-    say_left_out(left_out, "the pictures")
-    return names, pictures
 
 
 def predict(
