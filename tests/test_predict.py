@@ -220,6 +220,20 @@ def test_paths_bytes_and_pil_images(tmp_path, monkeypatch):
         refused(source, "a path, a link, bytes or a PIL image")
 
 
+class Recorder(nn.Module):
+    """A network that notes what it gets; its outputs are 0, 1, 2 for every picture."""
+
+    def __init__(self, dtype=torch.float32) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(3, dtype=dtype))
+        self.frozen = nn.Sequential(nn.BatchNorm2d(3), nn.Dropout())
+
+    def forward(self, batch):
+        self.batch, self.modes = batch.clone(), [module.training for module in self.modules()]
+        self.grad = torch.is_grad_enabled()
+        return torch.arange(3, dtype=batch.dtype).expand(len(batch), -1) + self.weight
+
+
 def data_set(channels=3, side=4) -> ImageSet:
     images = torch.randint(256, (2, channels, side, side), dtype=torch.uint8)
     mean, std = (0.5, 0.4, 0.3)[:channels], (0.2, 0.3, 0.4)[:channels]
