@@ -16,9 +16,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from publish import all_notebooks
-
 from utils import config
+from utils.machinery import ipynb
 
 
 def student_copy(book: dict) -> int:
@@ -37,7 +36,7 @@ def student_copy(book: dict) -> int:
 def main(arguments: list[str] | None = None) -> None:
     """The program; `arguments` are those of the command line."""
     notebooks = config.root / "notebooks"
-    known = all_notebooks()
+    known = ipynb.names(notebooks)
     parser = argparse.ArgumentParser("python tools/class_copies.py", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("out", metavar="OUT", type=Path, help="the folder to write into")

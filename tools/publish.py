@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from utils import config, lesson, plot
 from utils.data import Batches, ImageSet, load_cifar10, load_mnist
+from utils.machinery import ipynb
 from utils.machinery.checkpoint import load_weights, weights_of, write_bytes
 from utils.train import evaluate
 
@@ -143,8 +144,7 @@ def speed(name: str, record: dict) -> float:
 
 def all_notebooks() -> list[str]:
     """The names of the notebooks on disk, without copies that a reader laid beside them."""
-    names = [path.stem for path in (config.root / "notebooks").glob("*.ipynb")]
-    return sorted(name for name in names if re.fullmatch(r"[0-9]{2}_[a-z0-9_]+", name))
+    return ipynb.names(config.root / "notebooks")
 
 
 def link(name: str) -> str:

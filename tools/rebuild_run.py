@@ -67,9 +67,14 @@ def cells_to_run(name: str) -> Iterator[str]:
             yield source
         elif section in ("5", "6") and not experiment:
             yield source
-            if section == "6" and "history = " in source:
+            if section == "6" and makes_history(source):
                 return
     raise RebuildError(f"{name} has no cell in section 6 that makes a history: add it.")
+
+
+def makes_history(source: str) -> bool:
+    """Whether this is the cell that trains the network."""
+    return re.search(r"^history = ", source, re.MULTILINE) is not None
 
 
 def rebuild(name: str) -> None:
@@ -86,7 +91,7 @@ def rebuild(name: str) -> None:
     with here, anew, mock.patch.object(training, "train", instead):
         namespace: dict[str, Any] = {"__name__": "__main__"}
         for number, source in enumerate(cells_to_run(name), start=1):
-            if "history = " in source and not re.search(r"\btrain\(", source):
+            if makes_history(source) and not re.search(r"\btrain\(", source):
                 fill_own_loop(namespace, record, weights)
             exec(compile(source, f"<{name}, cell {number}>", "exec"), namespace)
 
