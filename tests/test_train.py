@@ -478,6 +478,23 @@ def test_a_label_that_no_class_has_is_found_in_any_batch(parts, place, label):
         evaluate(parts["net"], batches)
 
 
+def test_a_loop_of_ones_own_has_the_checks_of_training(parts):
+    net, criterion, loader = parts["net"].eval(), parts["criterion"], parts["test_loader"]
+    images, labels = next(iter(loader))
+    loss, logits = module.batch_loss(net, (images, labels), criterion, loader)
+    assert torch.allclose(logits, net(images), atol=1e-5)
+    assert torch.equal(loss, criterion(logits, labels))
+    for batch, words in {
+        (images,): "pairs of tensors",
+        (images[:, :1], labels): "The network takes no",
+        (images, labels + 7): "There is a label",
+    }.items():
+        with pytest.raises(TrainingError, match=words):
+            module.batch_loss(net, batch, criterion)
+    with pytest.raises(TrainingError, match="one number"):
+        module.batch_loss(net, (images, labels), nn.CrossEntropyLoss(reduction="none"))
+
+
 def test_labels_that_the_loader_knows_are_looked_at_before_the_first_step(parts):
     loader = Stream([(torch.rand(3, 3, 8, 8), torch.arange(3))] * 9)
     loader.labels = torch.tensor([0] * 26 + [7])
