@@ -176,6 +176,7 @@ def test_requirements_are_what_something_imports_or_runs():
         "jupyterlab": "README's start command",
         "ipykernel": "runs the cells",
         "tensorboard": "torch.utils.tensorboard",
+        "torchinfo": "section 4 of 10: every layer, a call away",
         "nbval": "a plug-in of pytest",
         "pytest-xdist": "a plug-in of pytest",
         "ruff": "run by a test",

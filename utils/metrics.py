@@ -30,8 +30,9 @@ def per_class_accuracy(matrix: ArrayLike) -> np.ndarray:
     matrix: counts [K, K] as confusion_matrix returns them. Returns float64 [K], fractions; nan for
     a class that has no images.
     """
-    right = np.diagonal(matrix)
-    images = np.sum(matrix, axis=1)
+    counts = np.asarray(matrix)
+    right = np.diagonal(counts)
+    images = counts.sum(axis=1)
     accuracy = np.full(len(images), np.nan)
     return np.divide(right, images, out=accuracy, where=images > 0)
 

@@ -475,7 +475,8 @@ def _prepare(
     net.to(device)
     if any(is_lazy(p) for p in net.parameters()):
         _give_shapes(net, loader, device)
-    net.to(memory_format=memory_format(device, net))
+    layout = memory_format(device, net)
+    net.to(memory_format=layout)  # type: ignore[call-overload]  # torch 2.7's types lack it
     if isinstance(criterion, nn.Module):
         criterion.to(device)
     return device
