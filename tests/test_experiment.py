@@ -98,19 +98,22 @@ def test_an_ablation_trains_all_variants_alike(monkeypatch, capsys, noise):
 
 
 @pytest.mark.parametrize(
-    ("size", "images", "trainings"), [("full", 1_800, 2), ("short", 1_500, 2), ("quick", 1_800, 1)]
+    ("size", "images", "others", "trainings"),
+    [("full", 1_800, 2_500, 3), ("short", 1_500, 2_000, 2), ("quick", 1_800, 2_500, 1)],
 )
-def test_an_ablation_shrinks_with_the_run(monkeypatch, noise, size, images, trainings):
+def test_an_ablation_shrinks_with_the_run(monkeypatch, make_set, size, images, others, trainings):
     monkeypatch.setattr(config, "run", config.RUN_SIZES[size])
+    sets = make_set(2_000), make_set(2_500, seed=1)
+    monkeypatch.setattr(experiment, "load_cifar10", lambda validation, run: sets)
     trained = []
 
     def trial(build, train_set, held_out, epochs, **_):
-        trained.append((len(train_set), epochs))
+        trained.append((len(train_set), len(held_out), epochs))
         return experiment.Trial(build(), History(), 0.5)
 
     monkeypatch.setattr(experiment, "trial", trial)
-    experiment.ablation({"a": small}, 4, images=1_800, seeds=2)
-    assert trained == [(images, 1 if size == "quick" else 4)] * trainings
+    experiment.ablation({"a": small}, 4, images=1_800, seeds=3)
+    assert trained == [(images, others, 1 if size == "quick" else 4)] * trainings
 
 
 @pytest.mark.usefixtures("stopped", "noise")

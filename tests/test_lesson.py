@@ -504,3 +504,28 @@ def test_lesson_exports_what_notebooks_use():
     assert {"load_trained", "network_to_show", "stage_table"} <= set(lesson.__all__)
     for name in lesson.__all__:
         assert hasattr(lesson, name), name
+
+
+def test_the_table_of_peers_marks_one_and_leaves_out_other_data_sets(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(config, "results_dir", tmp_path)
+    monkeypatch.setattr(lesson, "notebooks", lambda: ["01_a", "02_b", "03_c", "04_d"])
+    same = {"parameters": 62_006, "mult_adds": 651_720}
+    for name, data, accuracy, heights in (
+        ("01_a", "CIFAR-10", 0.6886, [32] * 12),
+        ("02_b", "MNIST", 0.9949, [32] * 5),
+        ("03_c", "CIFAR-10", 0.905, [24, 24, 32]),
+    ):
+        record = {"network": f"Net {name}", "data": data, "accuracy": accuracy}
+        record |= same | {"by_epoch": {"height": heights}}
+        (tmp_path / f"{name}.json").write_text(json.dumps(record), encoding="utf-8")
+
+    lesson.peer_table("03_c")
+    header, first, last = capsys.readouterr().out.splitlines()
+    assert header.split()[:3] == ["accuracy", "parameters", "multiply-adds"]
+    assert " ".join(first.split()) == "Net 01_a 68.86 % 62,006 0.7 M 12 at 32"
+    assert " ".join(last.split()) == "→ Net 03_c 90.50 % 62,006 0.7 M 2 at 24, 1 at 32"
+
+    lesson.peer_table("04_d")  # not trained yet
+    assert len(capsys.readouterr().out.splitlines()) == 3
+    lesson.peer_table("02_b")
+    assert "→ Net 02_b" in capsys.readouterr().out

@@ -435,7 +435,7 @@ def test_the_text_is_the_alternative_text_of_a_web_page(pictures):
     book = nbformat.v4.new_notebook(cells=[cell])
     page, _ = HTMLExporter(template_name="classic").from_notebook_node(book)
     assert 'alt="Bars, images: a &lt; b 5."' in page
-    assert 'alt="2 images."' in page
+    assert 'alt="2 images without captions."' in page
 
 
 def test_a_notebooks_own_figure_comes_in_the_style_with_its_text(pictures, monkeypatch):

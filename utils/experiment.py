@@ -116,16 +116,19 @@ def ablation(
 ) -> dict[str, list[float]]:
     """Train every variant of a network from several seeds, all alike: its accuracies, one a seed.
 
-    variants: by name, what makes the network.  images: how many to learn from; in a short run at
-    most 1,500, in a quick run what there is, once.  size: of the images, in pixels. The accuracies
-    are fractions of 5,000 other training images of CIFAR-10: the test set chooses nothing.
+    variants: by name, what makes the network.  images: how many to learn from.  size: of the
+    images, in pixels. The accuracies are fractions of 5,000 other training images of CIFAR-10: the
+    test set chooses nothing. A short run learns from at most 1,500 images and two seeds and judges
+    by 2,000 others; a quick run takes what there is, once.
     """
     images = by_run(full=images, short=min(images, 1_500), quick=images)
+    others = by_run(full=5_000, short=2_000, quick=5_000)
     epochs = by_run(full=epochs, short=epochs, quick=1)
-    seeds = by_run(full=seeds, short=seeds, quick=1)
+    seeds = by_run(full=seeds, short=min(seeds, 2), quick=1)
     run = config.run if config.run.name == "quick" else config.RUN_SIZES["full"]
     train_set, held_out = load_cifar10(validation=5_000, run=run)
     train_set = train_set.subset(balanced_indices(train_set.labels, images))
+    held_out = held_out.subset(balanced_indices(held_out.labels, min(others, len(held_out))))
 
     count = len(variants) * seeds
     length = "1 epoch" if epochs == 1 else f"{epochs} epochs"

@@ -6,6 +6,7 @@ them defines `course_network`.
 """
 
 import json
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ __all__ = [
     "network_to_show",
     "networks",
     "notebooks",
+    "peer_table",
     "read_record",
     "save_weights",
     "stage_table",
@@ -102,6 +104,33 @@ def multiply_adds(net: nn.Module, shape: tuple[int, ...]) -> int:
     They are those of convolutions, linear layers, matrix products and attention.
     """
     return count(net, shape).mult_adds[net]
+
+
+def peer_table(name: str) -> None:
+    """Print what the course's networks reach on a notebook's data set; an arrow marks its own.
+
+    The accuracies are those on all test images after the course's full runs, one run each.
+    """
+    record = read_record(name)
+    data_set = record["data"] if record else "CIFAR-10"
+    print(
+        f"{'':22}{'accuracy':>11}{'parameters':>13}{'multiply-adds':>15}  epochs at pixels a side"
+    )
+    for other in notebooks():
+        peer = read_record(other)
+        if peer is None or peer["data"] != data_set:
+            continue
+        arrow = "→ " if other == name else "  "
+        print(
+            f"{arrow}{peer['network']:20}{100 * peer['accuracy']:9.2f} %{peer['parameters']:13,}"
+            f"{peer['mult_adds'] / 1e6:13.1f} M  {_epochs(peer['by_epoch']['height'])}"
+        )
+
+
+def _epochs(heights: list[int]) -> str:
+    """How many epochs in a row had images of one height: "11 at 24, 4 at 32"."""
+    parts = [f"{len(list(epochs))} at {height}" for height, epochs in groupby(heights)]
+    return ", ".join(parts)
 
 
 def _load(net: nn.Module, path: Path, whose: str) -> None:

@@ -570,6 +570,8 @@ def _about_grid(count: int, captions: Names, row_names: Names) -> str:
         text += f" with predicted classes, {right} right, {wrong} wrong"
     told = [caption for caption in captions if caption and not caption.startswith("✓")]
     told = [caption.removeprefix("✗ ").replace("\n", ", ") for caption in told]
+    if not any(captions) and not row_names:
+        text += " without captions"
     if told:
         text += f": {_listed([f'“{caption}”' for caption in told])}"
     if row_names:
