@@ -1,8 +1,24 @@
-"""The drawings of 00_start_here: the family tree of the networks, and the legend of colours."""
+"""The drawings of 00_start_here: family tree, legend of colours, a convolution, a small network."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from drawing import ADD, FAINT, FIGURES, INK, PALE, STRONG, Picture, main
+from drawing import (
+    ADD,
+    CONV,
+    CONV_POOL,
+    END,
+    FAINT,
+    FIGURES,
+    INK,
+    PALE,
+    ROLES,
+    STRONG,
+    Picture,
+    Row,
+    main,
+    strip,
+)
 
 
 class Network(NamedTuple):
@@ -180,7 +196,80 @@ def draw_legend() -> Picture:
     return p
 
 
-DRAWINGS = {"00_family_tree": draw_family_tree, "00_legend": draw_legend}
+IMAGE = ((1, 1, 1, 5, 5), (1, 1, 1, 5, 5), (1, 1, 1, 5, 5), (1, 1, 5, 5, 5), (1, 5, 5, 5, 5))
+KERNEL = ((-1, 0, 1), (-1, 0, 1), (-1, 0, 1))
+SHADES = {1: "#8B9196", 5: "#F1F3F4"}  # of the image's numbers
+CELL = 38
+
+
+def convolved(row: int, column: int) -> int:
+    """The sum of the products of the kernel and the window that begins there."""
+    return sum(KERNEL[i][j] * IMAGE[row + i][column + j] for i in range(3) for j in range(3))
+
+
+def draw_convolution() -> Picture:
+    p = Picture("A convolution in numbers: image of 5 × 5, kernel of 3 × 3, map of 3 × 3", 320)
+    y = 142
+    window, result = ROLES["conv"].stroke, ROLES["add"].stroke
+    draw_numbers(p, 140, y, IMAGE, [[SHADES[n] for n in row] for row in IMAGE])
+    p.rect(140, y - CELL, 3 * CELL, 3 * CELL, stroke=window, stroke_width=3.5)
+    p.text(270, y, "∗", 24)
+    draw_numbers(p, 380, y, KERNEL, [[ROLES["conv"].fill] * 3] * 3)
+    p.text(480, y, "=", 22)
+    sums = [[convolved(row, column) for column in range(3)] for row in range(3)]
+    draw_numbers(p, 590, y, sums, [["#ffffff"] * 3] * 3)
+    p.rect(590, y - CELL, CELL, CELL, stroke=result, stroke_width=3.5)
+    p.title(140, 24, "image, 5 × 5")
+    p.title(380, 24, "kernel, 3 × 3")
+    p.title(590, 24, "map, 3 × 3")
+    p.title(834, 24, "the framed number")
+    for i in range(3):
+        products = [f"{KERNEL[i][j]} · {IMAGE[i][j + 1]}".replace("-", "−") for j in range(3)]
+        p.text(834, y + CELL * (i - 2), "   +   ".join(products))
+    p.line((740, y + 18), (928, y + 18), stroke=INK)
+    p.text(834, y + 38, f"sum: {convolved(0, 1)}", bold=True)
+    words = (
+        "The window moves by one pixel at a time, and has three places in each direction.\n"
+        "Where it is bright on the right and dark on the left, the sum is large."
+        " Where all is alike, it is 0."
+    )
+    p.note(14, 286, words)
+    return p
+
+
+def draw_numbers(
+    p: Picture,
+    x: float,
+    y: float,
+    rows: Sequence[Sequence[int]],
+    fills: Sequence[Sequence[str]],
+) -> None:
+    """A square of numbers, each on a tile of its colour; its middle is at (x, y)."""
+    middle = (len(rows) - 1) / 2
+    for i, row in enumerate(rows):
+        for j, number in enumerate(row):
+            at = x + CELL * (j - middle), y + CELL * (i - middle)
+            p.rect(*at, CELL, CELL, fills[i][j], "#6E7378", stroke_width=0.8)
+            p.text(*at, str(number).replace("-", "−"), 15)
+
+
+def draw_small_network() -> Picture:
+    rows = [
+        Row(CONV_POOL, "layer 1", "3 × 3", stride=2, channels=24, side=16),
+        Row(CONV_POOL, "layer 2", "3 × 3", stride=2, channels=48, side=8),
+        Row(CONV_POOL, "layer 3", "3 × 3", stride=2, channels=96, side=4),
+        Row(CONV, "layer 4", "3 × 3", stride=1, channels=192, side=4),
+        *END,
+    ]
+    return strip("A small network", rows, scale=3.6, thin=0.3)
+
+
+DRAWINGS = {
+    "00_family_tree": draw_family_tree,
+    "00_legend": draw_legend,
+    "00_convolution": draw_convolution,
+    "00_small_network": draw_small_network,
+}
 
 if __name__ == "__main__":
     main(DRAWINGS)
