@@ -5,9 +5,9 @@ from drawing import ADD, CONV, END, Block, Picture, Row, main, strip
 BOTTLENECK = Block([["pointwise", "conv", "pointwise"]], shortcut="all")
 ROWS = [
     Row(CONV, "stem", "3 × 3", stride=1, channels=64, side=32),
-    Row(BOTTLENECK, "stage 1", "3 × 3", blocks=3, stride=2, channels=256, side=16),
-    Row(BOTTLENECK, "stage 2", "3 × 3", blocks=3, stride=2, channels=512, side=8),
-    Row(BOTTLENECK, "stage 3", "3 × 3", blocks=3, stride=2, channels=1024, side=4),
+    Row(BOTTLENECK, "stage 1", "1, 3, 1", blocks=3, stride=2, channels=256, side=16),
+    Row(BOTTLENECK, "stage 2", "1, 3, 1", blocks=3, stride=2, channels=512, side=8),
+    Row(BOTTLENECK, "stage 3", "1, 3, 1", blocks=3, stride=2, channels=1024, side=4),
     *END,
 ]
 PATH = [
@@ -28,7 +28,7 @@ def draw_strip() -> Picture:
 
 def draw_block() -> Picture:
     title = "A ResNeXt block as many paths, and as one path with a grouped convolution"
-    p = Picture(title, 412)
+    p = Picture(title, 436)
     p.title(270, 22, "16 paths of 4 channels, added")
     for x in (90, 210, 430):
         p.column(x, 114, PATH, 64, 104)
@@ -43,7 +43,9 @@ def draw_block() -> Picture:
     p.arrow((750, 56), (750, 94))
     p.arrow((750, 262), (750, 308))
     draw_shortcut(p, 750, 890)
-    p.key(14, 392, ["conv", "pointwise", "add"])
+    p.text(898, 190, "shortcut", anchor="start")
+    p.note(14, 392, "Each convolution has a batch norm. ReLU follows the first two, and the sum.")
+    p.key(14, 416, ["conv", "pointwise", "add"])
     return p
 
 
@@ -55,7 +57,30 @@ def draw_shortcut(p: Picture, x: float, side: float) -> None:
     p.text(x, 362, "256 channels")
 
 
-DRAWINGS = {"06_resnext_strip": draw_strip, "06_resnext_block": draw_block}
+def draw_groups() -> Picture:
+    p = Picture("The weights of a convolution without groups, and with four groups", 300)
+    draw_weights(p, 270, 1, "1 group")
+    draw_weights(p, 710, 4, "4 groups")
+    return p
+
+
+def draw_weights(p: Picture, x: float, groups: int, words: str) -> None:
+    """Which of 16 output channels (rows) reads which of 16 input channels (columns)."""
+    size = 16 // groups
+    chosen = [
+        (column, row) for row in range(16) for column in range(16) if row // size == column // size
+    ]
+    p.title(x, 18, f"{words}: {len(chosen)} windows of 3 × 3 weights")
+    p.grid(x, 148, 16, 14, chosen)
+    p.small(x, 272, "16 channels in")
+    p.text(x - 122, 148, "16\nchannels\nout", 12, anchor="end")
+
+
+DRAWINGS = {
+    "06_resnext_strip": draw_strip,
+    "06_resnext_block": draw_block,
+    "06_resnext_groups": draw_groups,
+}
 
 if __name__ == "__main__":
     main(DRAWINGS)
