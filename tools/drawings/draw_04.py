@@ -1,6 +1,6 @@
 """The drawings of 04_googlenet."""
 
-from drawing import END, MEAN, Block, Picture, Row, main, strip
+from drawing import END, MAP, MEAN, Block, Picture, Row, main, strip
 
 STEM = Block([["conv", "pool", "pointwise", "conv", "pool"]])
 INCEPTION = Block(
@@ -46,7 +46,46 @@ def draw_block() -> Picture:
     return p
 
 
-DRAWINGS = {"04_googlenet_strip": draw_strip, "04_googlenet_block": draw_block}
+def draw_pointwise() -> Picture:
+    p = Picture(
+        "A 1 × 1 convolution: one linear layer, applied to the channels of each position", 262
+    )
+    matrix_x = 490
+    y = 112
+    p.slab(110, y, 120, 120, 60)
+    p.tile("pointwise", 95, y - 15, 15, 15)
+    p.text(130, 223, "192 channels, 8 × 8")
+    draw_column(p, 285, y, 12)
+    p.line((103, y - 15), (266, y - 96), dashed=True)
+    p.line((103, y - 15), (266, y + 84), dashed=True)
+    p.text(285, 230, "one position:\n192 numbers")
+    p.arrow((308, y), (426, y))
+    for row in range(12):
+        for column in range(4):
+            at = matrix_x + 26 * (column - 1.5), y + 15 * (row - 5.5)
+            p.tile("pointwise", *at, 26, 15, 0.8)
+    p.text(matrix_x, 230, "a linear layer: 192 × 64 weights,\nthe same at each position")
+    p.arrow((554, y), (648, y))
+    draw_column(p, 670, y, 4)
+    p.text(670, 230, "64 numbers for\nthis position")
+    p.arrow((692, y), (770, y))
+    p.slab(838, y, 120, 120, 20)
+    p.tile("pointwise", 823, y - 15, 15, 15)
+    p.text(848, 223, "64 channels, 8 × 8")
+    return p
+
+
+def draw_column(p: Picture, x: float, y: float, count: int) -> None:
+    """The channels of one position, as a column of numbers."""
+    for row in range(count):
+        p.rect(x, y + 15 * (row - (count - 1) / 2), 26, 15, MAP.fill, MAP.stroke)
+
+
+DRAWINGS = {
+    "04_googlenet_strip": draw_strip,
+    "04_googlenet_block": draw_block,
+    "04_googlenet_pointwise": draw_pointwise,
+}
 
 if __name__ == "__main__":
     main(DRAWINGS)
