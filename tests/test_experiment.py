@@ -62,6 +62,16 @@ def test_a_trial_without_held_out_images(make_set, capsys):
     assert experiment.accuracy_on(found.net, make_set(12)) in [k / 12 for k in range(13)]
 
 
+def test_a_trial_that_is_followed_is_the_same_trial(make_set):
+    train_set, held_out = make_set(30), make_set(12, seed=1)
+    options = {"epochs": 2, "batch_size": 8, "size": {1: 6, 2: 8}}
+    plain = experiment.trial(small, train_set, held_out, **options)
+    followed = experiment.trial(small, train_set, held_out, follow=True, **options)
+    assert followed.history.train_loss == plain.history.train_loss
+    assert math.isnan(plain.history.test_accuracy[0])
+    assert followed.history.test_accuracy[-1] == followed.accuracy == plain.accuracy
+
+
 @pytest.mark.usefixtures("stopped")
 def test_the_stop_button_ends_all_trainings_of_a_cell(make_set):
     with pytest.raises(KeyboardInterrupt):

@@ -61,12 +61,14 @@ def trial(
     crop_padding: int = 2,
     flip: bool | str = "alternating",
     title: str | None = None,
+    follow: bool = False,
 ) -> Trial:
     """Train one new network with the course's recipe in small, and test it once, at the end.
 
     build: makes the network, after the seed was set.  rate: the peak of the learning rate; like the
     batch it is a quarter of the recipe's.  size, crop_padding, flip: as for Batches.  criterion:
     cross-entropy with the recipe's label smoothing unless told.  title: begins a printed line.
+    follow: also tests on held_out after each epoch, for its history.
     Stopping it (Ctrl-C, the stop button) ends the cell: a network half trained compares with none.
     """
     torch.manual_seed(seed)
@@ -87,7 +89,10 @@ def trial(
     if criterion is None:
         criterion = nn.CrossEntropyLoss(label_smoothing=0.1)
 
-    history = train(net, loader, None, epochs, optimizer, criterion, scheduler, verbose=False)
+    tests = None
+    if follow and held_out is not None:
+        tests = Batches(held_out, 250, resize=size)
+    history = train(net, loader, tests, epochs, optimizer, criterion, scheduler, verbose=False)
     if history.stopped:
         raise KeyboardInterrupt
 

@@ -19,6 +19,11 @@ EPOCHS = 15
 SHIFT = 4  # pixels, of the random crops: the recipe's for 15 epochs
 
 
+def small_first(epochs: int) -> dict[int, int]:
+    """The recipe's sizes of images: 24 pixels for three quarters of the epochs, then 32."""
+    return {1: 24, 1 + epochs * 3 // 4: 32}
+
+
 @cache
 def images() -> tuple[ImageSet, ImageSet]:
     """45,000 images to learn from and 5,000 to judge by; the test images are never looked at."""
@@ -35,11 +40,13 @@ def measure(
     criterion: Callable[[Any, Tensor], Tensor] | None = None,
     weight_decay: float = 5e-4,
     training_accuracy: bool = False,
+    follow: bool = False,
 ) -> dict[str, Any]:
     """One training with the recipe, and what it reached; the entry of a study.
 
     training_accuracy: also a clean pass over the first 10,000 training images, neither shifted nor
-    flipped, as "learned by heart" is judged.
+    flipped, as "learned by heart" is judged.  follow: also the errors after each epoch, those of
+    training as its running means.
     """
     train_set, held_out = images()
     done = trial(
@@ -54,6 +61,7 @@ def measure(
         criterion=criterion,
         weight_decay=weight_decay,
         crop_padding=SHIFT,
+        follow=follow,
     )
     entry = {
         "accuracy": done.accuracy,
@@ -65,6 +73,9 @@ def measure(
     if training_accuracy:
         seen = train_set.subset(torch.arange(10_000))
         entry["training_accuracy"] = accuracy_on(done.net, seen, done.history.height[-1])
+    if follow:
+        entry["train_accuracy"] = [round(share, 4) for share in done.history.train_accuracy]
+        entry["held_out_accuracy"] = [round(share, 4) for share in done.history.test_accuracy]
     return entry
 
 

@@ -17,7 +17,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from full_length import measure, run_study
+from full_length import measure, run_study, small_first
 
 from utils.lesson import networks
 
@@ -28,8 +28,7 @@ def run(strides: str, seed: int, rate: float, epochs: int) -> dict[str, Any]:
     """One training of MobileNet v2 with these strides."""
     lesson = networks("10_mobilenet_v2")
     build = partial(lesson.MobileNetV2, strides=getattr(lesson, strides))
-    sizes = {1: 24, 1 + epochs * 3 // 4: 32}
-    return measure(build, seed, rate=rate, epochs=epochs, size=sizes)
+    return measure(build, seed, rate=rate, epochs=epochs, size=small_first(epochs))
 
 
 def main() -> None:
