@@ -191,6 +191,24 @@ print(os.environ["COURSE_RUNS_DIR"] + os.sep + "checkpoint.pt")"""
     assert " s  two" not in printed
 
 
+def test_of_a_notebook_some_cells_alone_are_executed(course):
+    kept = [nbformat.v4.new_output("stream", name="stdout", text="dear\n")]
+    course(
+        code("imports", "import math"),
+        code("dear", "1 / 0", outputs=kept),
+        code("block", "side = 3", metadata={"tags": ["network"]}),
+        code("shape", "print(math.prod((side, side)))"),
+        code("define", "1 / 0"),
+    )
+    execute.main(["99_small", "--only", "shape"])
+    cells = json.loads(course.path.read_text(encoding="utf-8"))["cells"]
+    outputs = {cell["id"]: cell["outputs"] for cell in cells}
+    assert outputs["dear"][0]["text"] == ["dear\n"]
+    assert outputs["shape"][0]["text"] == ["9\n"]
+    assert outputs["define"] == []
+    assert [cell["execution_count"] for cell in cells] == [1, 2, 3, 4, 5]
+
+
 def test_jupyterlab_finds_nothing_to_add_to_an_executed_notebook(course):
     """It replaces `language_info` by its kernel's, and calls the tab unsaved if they differ."""
     course(code("one", "1"))
@@ -208,6 +226,7 @@ def test_jupyterlab_finds_nothing_to_add_to_an_executed_notebook(course):
     [
         (["99_small", "--keep", "one"], "one of 99_small has no outputs"),
         (["99_small", "--keep", "four"], "no code cell four"),
+        (["99_small", "--only", "four"], "no code cell four"),
         (["99_small"], "ZeroDivisionError(.|\n)*99_small was left as it was"),
         (["98_none"], "no notebook 98_none"),
     ],

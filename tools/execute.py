@@ -1,12 +1,15 @@
 """For maintainers: executes a notebook as the course saves it, and writes its outputs into it.
 
     .venv/bin/python tools/execute.py 05_resnet 06_resnext [--keep CELL_ID ...] [--run full]
+    .venv/bin/python tools/execute.py 05_resnet --only CELL_ID ...
 
 Each notebook gets a fresh kernel in the folder notebooks/. Of your environment it sees only where
 data and runs lie (COURSE_DATA_DIR, COURSE_RUNS_DIR); it trains on the real data, and goes on from a
 checkpoint where there is one: `tools/rebuild_run.py` makes one from the course's record. Cells
 named with --keep, dear ones whose code did not change, are not run and keep the outputs that they
-have. A notebook whose cell fails stays as it was.
+have. --only is its opposite: the cells that it names are run, after the two that set up and those
+that define the network, and all others keep what they have. A notebook whose cell fails stays as it
+was.
 """
 
 import argparse
@@ -53,6 +56,20 @@ def check_kept(book: NotebookNode, keep: list[str], name: str) -> None:
             raise SystemExit(f"{name} has no code cell {cell_id}: correct --keep.")
         if not cells[cell_id].outputs:
             raise SystemExit(f"Cell {cell_id} of {name} has no outputs: run it, without --keep.")
+
+
+def all_but(book: NotebookNode, only: list[str], name: str) -> list[str]:
+    """The code cells that keep their outputs where only some are run: all but these and the first.
+
+    The first: find-utils, imports, and those with the tag `network`.
+    """
+    ids = [cell.id for cell in book.cells if cell.cell_type == "code"]
+    unknown = [cell_id for cell_id in only if cell_id not in ids]
+    if unknown:
+        raise SystemExit(f"{name} has no code cell {unknown[0]}: correct --only.")
+    first = ["find-utils", "imports"]
+    first += [cell.id for cell in book.cells if "network" in cell.metadata.get("tags", [])]
+    return [cell_id for cell_id in ids if cell_id not in only and cell_id not in first]
 
 
 async def run_cells(client: NotebookClient, keep: list[str], env: dict[str, str]) -> dict:
@@ -109,13 +126,15 @@ def clean(book: NotebookNode) -> None:
     book.metadata = NotebookNode({k: v for k, v in book.metadata.items() if k in METADATA})
 
 
-def execute(name: str, keep: list[str], run: str, timeout: int) -> None:
+def execute(name: str, keep: list[str], only: list[str], run: str, timeout: int) -> None:
     """Run one notebook and write it, with its outputs, where it was."""
     path = config.root / "notebooks" / f"{name}.ipynb"
     if not path.is_file():
         raise SystemExit(f"There is no notebook {name}: give a name such as 05_resnet.")
     book = nbformat.read(path, as_version=4)
     check_kept(book, keep, name)
+    if only:
+        keep = all_but(book, only, name)
     client = NotebookClient(
         book,
         timeout=timeout,
@@ -142,12 +161,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser("python tools/execute.py", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("names", metavar="NAME", nargs="+", help="a notebook's: 05_resnet")
-    parser.add_argument("--keep", metavar="CELL_ID", nargs="*", default=[])
+    chosen = parser.add_mutually_exclusive_group()
+    chosen.add_argument("--keep", metavar="CELL_ID", nargs="*", default=[])
+    chosen.add_argument("--only", metavar="CELL_ID", nargs="*", default=[])
     parser.add_argument("--run", choices=list(config.RUN_SIZES), default="full")
     parser.add_argument("--timeout", type=int, default=4 * 3600, help="seconds a cell may take")
     options = parser.parse_args(arguments)
     for name in options.names:
-        execute(name, options.keep, options.run, options.timeout)
+        execute(name, options.keep, options.only, options.run, options.timeout)
 
 
 if __name__ == "__main__":
