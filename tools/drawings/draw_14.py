@@ -30,6 +30,7 @@ STAGES = [  # Table 1 of the paper: block, factor, kernel, channels, blocks
     (MBCONV6, 6, "3 × 3", 320, 1),
 ]
 GATE = ROLES["gate"]
+PIXEL = 40 / 6  # the side of a pixel of the pictures that go in
 
 
 def efficientnet(strides: Sequence[int], sides: Sequence[int]) -> list[Row]:
@@ -130,13 +131,14 @@ def draw_scaling() -> Picture:
 
 
 def draw_input(p: Picture, x: float, bottom: float, side: float) -> None:
-    """The picture that goes in; a larger one is darker."""
+    """The picture that goes in; a larger one has more pixels, and is darker."""
     larger = side > 40
     fill, line = ("#AFB4B8", 2.5) if larger else (MAP.fill, 1)
     y = bottom - side / 2
     p.rect(x, y, side, side, fill, MAP.stroke, stroke_width=line)
-    for k in range(1, 6):
-        at = side * (k / 6 - 0.5)
+    pixels = round(side / PIXEL)
+    for k in range(1, pixels):
+        at = side * (k / pixels - 0.5)
         p.line((x + at, y - side / 2), (x + at, y + side / 2), stroke="#ffffff", width=0.7)
         p.line((x - side / 2, y + at), (x + side / 2, y + at), stroke="#ffffff", width=0.7)
 
