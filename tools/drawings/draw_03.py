@@ -1,22 +1,24 @@
 """The drawings of 03_vgg."""
 
-from drawing import CONV, CONV_POOL, ROLES, SCORES, Picture, Row, main, strip
+from drawing import CONV, MEAN, ROLES, SCORES, Block, Picture, Row, main, strip
 
+POOL_CONV = Block([["pool", "conv"]])
 ROWS = [
-    Row(CONV_POOL, "stage 1", "3 × 3", channels=64, side=16),
-    Row(CONV_POOL, "stage 2", "3 × 3", channels=128, side=8),
-    Row(CONV, "stage 3", "3 × 3", channels=256, side=8),
-    Row(CONV_POOL, "", "3 × 3", channels=256, side=4),
-    Row(CONV, "stage 4", "3 × 3", channels=512, side=4),
-    Row(CONV_POOL, "", "3 × 3", channels=512, side=2),
-    Row(CONV, "stage 5", "3 × 3", channels=512, side=2),
-    Row(CONV_POOL, "", "3 × 3", channels=512, side=1),
+    Row(CONV, "stage 1", "3 × 3", channels=64, side=32),
+    Row(POOL_CONV, "stage 2", "3 × 3", channels=128, side=16),
+    Row(POOL_CONV, "stage 3", "3 × 3", channels=256, side=8),
+    Row(CONV, "", "3 × 3", channels=256, side=8),
+    Row(POOL_CONV, "stage 4", "3 × 3", channels=512, side=4),
+    Row(CONV, "", "3 × 3", channels=512, side=4),
+    Row(POOL_CONV, "stage 5", "3 × 3", channels=512, side=2),
+    Row(CONV, "", "3 × 3", channels=512, side=2),
+    Row(MEAN, "pool", "2 × 2", channels=512, side=1),
     SCORES,
 ]
 
 
 def draw_strip() -> Picture:
-    return strip("VGG-11", ROWS, scale=3.4, thin=0.07)
+    return strip("VGG-11", ROWS, scale=2.7, thin=0.06)
 
 
 def draw_window() -> Picture:
@@ -55,7 +57,7 @@ def draw_block() -> Picture:
         p.box(role, x, y, 154, 50, words, small)
     p.arrow((775, y), (845, y))
     p.slab(870, y + 6, 32, 32, 24)
-    p.text(876, 122, "2C, H/2 × W/2")
+    p.text(876, 122, "D, H/2 × W/2")
     p.key(14, 147, ["conv", "pool"])
     return p
 
