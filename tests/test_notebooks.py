@@ -54,6 +54,7 @@ SAME = (
     "save-load",
     "predict-file",
     "predict-gallery",
+    "peers",
 )
 # Where one differs, and why: (the notebook's title, the cell's id) -> the reason.
 DIFFERENT = {
@@ -63,6 +64,7 @@ DIFFERENT = {
     ("EfficientNet on MNIST", "batches"): "digits, which are not mirrored",
     ("EfficientNet on MNIST", "predict-file"): "a picture has to be made like MNIST's first",
     ("EfficientNet on MNIST", "predict-gallery"): "two digits, as they are and prepared",
+    ("EfficientNet on MNIST", "peers"): "no other network of the course learned digits",
     ("Speed run", "imports"): "a seed of its own",
     ("Speed run", "batches"): "shifted pictures have mirrored edges",
     ("Speed run", "make-optimizer"): "Muon, and whitening",
