@@ -15,8 +15,6 @@ ROWS = [
 ]
 GATE = ROLES["gate"]
 SHADES = ("#C3C7CA", "#989EA3", "#DDE0E2", "#7A8187")
-GATED = ("#C4C8CB", "#FDFDFD", "#EEF0F1", "#BDC0C3")  # these maps times their gates
-GATES = (0.98, 0.02, 0.5, 0.5)
 SHAPE = "[N, C, H, W]"
 
 
@@ -25,9 +23,9 @@ def draw_strip() -> Picture:
 
 
 def draw_block() -> Picture:
-    p = Picture("A residual block with squeeze and excitation", 370)
+    p = Picture("A residual block with squeeze and excitation", 356)
     y = 98
-    p.rect(632, 180, 450, 276, "#FEF6E3", GATE.stroke, rx=10, stroke_dasharray="5 4")
+    p.rect(638, 180, 462, 276, "#FEF6E3", GATE.stroke, rx=10, stroke_dasharray="5 4")
     p.text(420, 302, "squeeze and excitation", bold=True, anchor="start")
     draw_maps(p, 42, y, SHADES[::-1][:3])
     p.small(48, 144, "x\n" + SHAPE)
@@ -42,20 +40,16 @@ def draw_block() -> Picture:
     p.arrow((388, y), (807, y))
     p.sign("gate", 818, y, "×")
     p.small(806, 70, "3 re-weighting:\neach map times its gate", "end")
-    p.arrow((829, y), (870, y))
-    draw_maps(p, 903, y, GATED)
-    p.small(900, 144, "u times s")
-    p.arrow((923, y), (938, y))
-    p.sign("add", 948, y)
-    p.arrow((60, y - 26), (60, 22), (948, 22), (948, y - 11), stroke=ADD.stroke)
+    p.arrow((829, y), (885, y))
+    p.sign("add", 896, y)
+    p.arrow((60, y - 26), (60, 22), (896, 22), (896, y - 11), stroke=ADD.stroke)
     p.small(200, 38, "shortcut")
-    p.arrow((959, y), (976, y))
-    p.small(950, 122, "ReLU")
-    words = (
-        "N images, C channels, maps of H × W pixels; r is the reduction ratio, 16 in the paper."
-        '\nThe gates are those of "By hand". At the right: what they leave of each map.'
-    )
-    p.note(14, 342, words)
+    p.small(898, 122, "ReLU")
+    p.arrow((907, y), (932, y))
+    draw_maps(p, 946, y, SHADES[::-1][:1])
+    p.small(930, 144, SHAPE)
+    words = "N images, C channels, maps of H × W pixels; r is the reduction ratio, 16 in the paper."
+    p.note(14, 338, words)
     return p
 
 
@@ -81,7 +75,7 @@ def draw_gates(p: Picture, top: float, y: float) -> None:
     p.small(658, 268, "[N, C/r]")
     p.box("linear", 717, y, 74, 52, "linear", "sigmoid")
     p.arrow((754, y), (789, y))
-    for k, share in enumerate(GATES):
+    for k, share in enumerate((0.9, 0.15, 0.6, 0.3)):
         x = 798 + 12 * k
         p.rect(x, y, 10, 30, "#ffffff", MAP.stroke)
         p.rect(x, y + 15 - 15 * share, 10, 30 * share, GATE.stroke)
@@ -90,13 +84,17 @@ def draw_gates(p: Picture, top: float, y: float) -> None:
 
 
 def draw_where() -> Picture:
-    p = Picture("Where squeeze and excitation stands in three blocks", 430)
-    draw_basic(p, 130)
-    draw_basic_halving(p, 420)
-    draw_inception(p, 800)
-    p.key(14, 380, ("conv", "pointwise", "gate", "pool", "join", "add"), gap=14)
-    words = "In the Inception block each convolution has batch norm and ReLU."
-    p.note(14, 410, words)
+    p = Picture("Where squeeze and excitation stands in four blocks", 458)
+    draw_basic(p, 104)
+    draw_pre_activation(p, 324)
+    draw_pre_activation_halving(p, 556)
+    draw_inception(p, 850)
+    p.key(14, 388, ("conv", "pointwise", "gate", "pool", "join", "add"), gap=14)
+    words = (
+        "With stride 2 the pre-activation block takes its shortcut behind the first batch norm"
+        "\nand ReLU. In the Inception-style block each convolution has batch norm and ReLU."
+    )
+    p.note(14, 424, words)
     return p
 
 
@@ -127,17 +125,35 @@ def draw_basic(p: Picture, x: float) -> None:
     p.small(x, 334, SHAPE)
 
 
-def draw_basic_halving(p: Picture, x: float) -> None:
-    draw_head(p, x, "basic block", "ResNet, stride 2")
-    draw_down(p, x, (66, 98), (138, 156), (196, 214), (238, 258), (278, 322))
-    p.box("conv", x, 118, 128, 40, "3 × 3, stride 2", "batch norm, ReLU")
-    p.box("conv", x, 176, 128, 40, "3 × 3", "batch norm")
-    p.box("gate", x, 226, 128, 24, "SE")
-    draw_shortcut(p, x, x + 128, 80, 268)
-    p.box("pointwise", x + 128, 176, 108, 44, "1 × 1, stride 2", "batch norm")
-    p.sign("add", x, 268)
-    p.small(x + 8, 294, "ReLU", "start")
-    p.small(x, 334, "[N, D, H/2, W/2]")
+def draw_pre_activation(p: Picture, x: float) -> None:
+    draw_head(p, x, "pre-activation block", "stride 1")
+    p.line((x, 66), (x, 92))
+    p.small(x, 102, "batch norm, ReLU")
+    draw_down(p, x, (110, 128), (174, 192), (220, 240), (264, 282), (302, 322))
+    p.box("conv", x, 140, 128, 24, "3 × 3")
+    p.line((x, 152), (x, 158))
+    p.small(x, 167, "batch norm, ReLU")
+    p.box("conv", x, 206, 128, 28, "3 × 3")
+    p.box("gate", x, 252, 128, 24, "SE")
+    draw_shortcut(p, x, x + 84, 80, 292)
+    p.sign("add", x, 292)
+    p.small(x, 334, SHAPE)
+
+
+def draw_pre_activation_halving(p: Picture, x: float) -> None:
+    draw_head(p, x, "pre-activation block", "stride 2")
+    p.line((x, 66), (x, 92))
+    p.small(x, 102, "batch norm, ReLU")
+    draw_down(p, x, (110, 148), (194, 212), (240, 260), (284, 302), (322, 342))
+    p.box("conv", x, 160, 116, 24, "3 × 3, stride 2")
+    p.line((x, 172), (x, 178))
+    p.small(x, 187, "batch norm, ReLU")
+    p.box("conv", x, 226, 116, 28, "3 × 3")
+    p.box("gate", x, 272, 116, 24, "SE")
+    draw_shortcut(p, x, x + 110, 122, 312)
+    p.box("pointwise", x + 110, 226, 80, 40, "1 × 1", "stride 2")
+    p.sign("add", x, 312)
+    p.small(x, 354, "[N, D, H/2, W/2]")
 
 
 def draw_inception(p: Picture, x: float) -> None:
@@ -147,7 +163,7 @@ def draw_inception(p: Picture, x: float) -> None:
         [("pointwise", "1 × 1"), ("conv", "5 × 5")],
         [("pool", "pool"), ("pointwise", "1 × 1")],
     ]
-    draw_head(p, x, "Inception block", "no shortcut")
+    draw_head(p, x, "Inception-style block", "no shortcut")
     p.line((x, 66), (x, 80))
     for k, boxes in enumerate(branches):
         at = x + 58 * (k - 1.5)

@@ -57,8 +57,9 @@ def draw_weights(p: Picture, x: float, y: float, n: int) -> None:
         fill, stroke, ink = (light, dark, INK) if times else ("#ffffff", OUTSIDE, FAINT)
         p.rect(*at, 26, 26, fill, stroke)
         p.text(*at, times, fill=ink)
-    verb = "meets" if live == 1 else "meet"
-    words = f"{live} of 25 weights {verb} the map"
+    words = f"{live} of 25 weights meet the map"
+    if live == 1:
+        words = "24 of 25 weights meet only zeros"
     p.text(x, y + 84, words, bold=True)
 
 
