@@ -259,6 +259,25 @@ def test_a_study_keeps_each_run_and_goes_on_where_it_was(tmp_path, monkeypatch, 
         experiment.study(path, setting | {"sides": 32}, variants, (3,))
 
 
+def test_a_study_is_printed_with_rates_means_and_seeds(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(config, "results_dir", tmp_path)
+    setting = {"network": "N", "training_images": 45_000, "held_out_images": 5_000, "epochs": 15}
+    reached = {"gates": (0.5, 0.6), "no gates at all": (0.25, 0.5)}
+    variants = {
+        name: lambda seed, name=name: {"accuracy": reached[name][seed - 1], "rate": 0.2}
+        for name in reached
+    }
+    experiment.study(tmp_path / "study_gates.json", setting, variants, (1, 2))
+    capsys.readouterr()
+    found = experiment.read_study("gates")
+    assert found.percent() == {"gates": [50, 60], "no gates at all": [25, 50]}
+    experiment.study_table(found)
+    first, gates, none = capsys.readouterr().out.splitlines()
+    assert first == "N: 45,000 images to learn from, 5,000 held out, 15 epochs."
+    assert gates == "gates            rate 0.2    mean 55.00 %   seed by seed 50.00  60.00"
+    assert none == "no gates at all  rate 0.2    mean 37.50 %   seed by seed 25.00  50.00"
+
+
 def test_two_programs_can_share_a_study(tmp_path):
     path = tmp_path / "study.json"
 

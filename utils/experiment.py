@@ -280,6 +280,13 @@ class Study(NamedTuple):
         """For each variant what its runs measured under this name, one value a seed."""
         return {name: [run[key] for run in runs] for name, runs in self.runs.items()}
 
+    def percent(self) -> dict[str, list[float]]:
+        """For each variant its accuracies on held-out images in percent, one a seed."""
+        return {
+            name: [100 * accuracy for accuracy in accuracies]
+            for name, accuracies in self.values().items()
+        }
+
 
 def study(
     path: Path,
@@ -322,6 +329,23 @@ def read_study(name: str) -> Study:
     for entry in content.get("entries", []):
         runs.setdefault(entry["variant"], []).append(entry)
     return Study(content["setting"], runs)
+
+
+def study_table(recorded: Study) -> None:
+    """Print what the runs of a study share, and for each variant its rate and its accuracies.
+
+    The accuracies are those on held-out images in percent: the mean, and one a seed.
+    """
+    setting = recorded.setting
+    learned = f"{setting['training_images']:,} images to learn from"
+    judged = f"{setting['held_out_images']:,} held out"
+    print(f"{setting['network']}: {learned}, {judged}, {setting['epochs']} epochs.")
+    width = max(len(name) for name in recorded.runs)
+    for name, accuracies in recorded.percent().items():
+        rate = recorded.runs[name][0]["rate"]
+        seeds = "  ".join(f"{accuracy:.2f}" for accuracy in accuracies)
+        mean = statistics.mean(accuracies)
+        print(f"{name:{width}}  rate {rate:<5}  mean {mean:.2f} %   seed by seed {seeds}")
 
 
 def _is_recorded(entries: list[dict[str, Any]], variant: str, seed: int) -> bool:
