@@ -131,6 +131,12 @@ def minutes(name: str, record: dict) -> list[float]:
     return result
 
 
+def own_minutes(record: dict) -> str:
+    """How long the run itself took, where it was made."""
+    own = record["seconds"] / 60
+    return f"{own:.1f} min" if own < 10 else f"{own:.0f} min"
+
+
 def speed(name: str, record: dict) -> float:
     """Images a second in training at the full size: on two CPU cores, else as the run was."""
     known = speeds(name)
@@ -209,7 +215,7 @@ def results_row(name: str, record: dict) -> str:
         reached(record),
         str(record["epochs"]),
         f"{sum(minutes(name, record)):.0f}",
-        f"{record['device']}, {record['precision']}",
+        f"{record['device']}, {record['precision']}, {own_minutes(record)}",
         f"{record['parameters']:,}",
         f"{record['mult_adds'] / 1e6:.1f} M",
         f"{speed(name, record):,.0f}",

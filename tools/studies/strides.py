@@ -2,8 +2,9 @@
 
     .venv/bin/python tools/studies/strides.py [--seeds 3]
 
-The paper's strides leave a map of 1 × 1 and a fourteenth of the work: an hour on one core for all
-seeds. The fitted strides take two hours of two cores a seed, so they are run with --fitted.
+The paper's strides leave a map of 1 × 1 and a fourteenth of the multiply-adds, but not of the time,
+since maps that small keep a core waiting: a training takes about an hour of one core. The fitted
+strides take two hours of two cores a seed, so they are run with --fitted.
 """
 
 import sys
